@@ -1,0 +1,398 @@
+"""Sound files and bytes to mono float32, and what is wrong with those that cannot be used.
+
+Plain WAV is decoded here, because it is what people have and the decoder of a general library costs
+more than the rest of the front end; everything else goes through libsndfile.
+"""
+
+import hashlib
+import io
+import os
+import stat
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from speechrec.errors import AudioError
+
+Samples = npt.NDArray[np.float32]
+
+MAX_SECONDS = 600.0
+MIN_RATE_HZ, MAX_RATE_HZ = 4000, 768_000
+# Files above this size are decoded block by block instead of being held in memory.
+WHOLE_FILE_BYTES = 64 << 20
+_BLOCK_FRAMES = 1 << 16
+# Programs that write to a pipe put a huge length into the header because they cannot go back.
+_STREAMED_SIZE = 0x7FFF0000
+
+MIN_SECONDS = 0.1
+SILENT_PEAK = 10 ** (-80 / 20)
+CLIPPED_LEVEL = 0.99
+CLIPPED_SHARE = 0.05
+
+Source = Path | str | bytes | BinaryIO
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """``samples``: (channels, frames) float32 as stored in the file, full scale = 1."""
+
+    samples: Samples
+    rate_hz: int
+
+    @property
+    def frames(self) -> int:
+        return self.samples.shape[1]
+
+
+def read_audio(
+    source: Source,
+    *,
+    sample_rate_hz: int,
+    offset_s: float = 0.0,
+    duration_s: float | None = None,
+) -> Samples:
+    """Decode a sound to mono at the wanted rate.
+
+    Args:
+        source: a path, the bytes of a file, or an open binary stream (read to its end).
+        sample_rate_hz: rate of the result; the sound is resampled with soxr where it differs.
+        offset_s, duration_s: the segment to read, in seconds; the whole sound by default.
+
+    Returns:
+        (samples,) float32 in [-1, 1], the mean of all channels.
+
+    Raises:
+        AudioError: the sound cannot be read; its ``kind`` says why.
+    """
+    return to_mono(
+        decode(source, offset_s=offset_s, duration_s=duration_s), sample_rate_hz=sample_rate_hz
+    )
+
+
+def decode(
+    source: Source, *, offset_s: float = 0.0, duration_s: float | None = None, name: str = ""
+) -> Decoded:
+    """Decode a sound as it is: own rate, all channels. Arguments and errors as `read_audio`.
+
+    ``name`` stands for the sound in error messages; a path is its own name.
+    """
+    name = name or (str(source) if isinstance(source, str | Path) else "<stream>")
+    if isinstance(source, str | Path):
+        source = Path(source)
+        if _regular_size(source) > WHOLE_FILE_BYTES or offset_s > 0 or duration_s is not None:
+            decoded = _decode_with_libsndfile(source, name, offset_s, duration_s)
+        else:
+            decoded = _decode_bytes(read_bytes(source), name)
+    else:
+        data = source if isinstance(source, bytes) else _read_stream(source, name)
+        decoded = _decode_bytes(data, name)
+        if offset_s > 0 or duration_s is not None:
+            start = round(offset_s * decoded.rate_hz)
+            stop = None if duration_s is None else start + round(duration_s * decoded.rate_hz)
+            decoded = Decoded(decoded.samples[:, start:stop], decoded.rate_hz)
+    if not decoded.frames:
+        segment = f" from {offset_s:g} s on" if offset_s else ""
+        raise AudioError("empty", f"{name}: expected sound, found no samples{segment}")
+    return decoded
+
+
+def to_mono(decoded: Decoded, *, sample_rate_hz: int) -> Samples:
+    """Mix to one channel and resample; (samples,) float32 in [-1, 1].
+
+    Floating-point files may go past full scale: they are scaled down as a whole, not clipped.
+    """
+    samples = decoded.samples
+    mono = samples[0] if len(samples) == 1 else samples.mean(axis=0, dtype=np.float32)
+    peak = max(float(mono.max()), -float(mono.min()))
+    if peak > 1.0:
+        mono = mono / np.float32(peak)
+    if decoded.rate_hz != sample_rate_hz:
+        import soxr
+
+        mono = soxr.resample(mono, decoded.rate_hz, sample_rate_hz, quality="HQ")
+        # The filter's ringing may pass full scale by a hair.
+        mono = np.clip(mono, -1.0, 1.0)
+    return np.ascontiguousarray(mono, dtype=np.float32)
+
+
+def check_usable_for_training(decoded: Decoded, *, name: str) -> None:
+    """Refuse a recording that would teach a network nothing.
+
+    Raises:
+        AudioError: it is too short, silent, or clipped.
+    """
+    samples = decoded.samples
+    seconds = decoded.frames / decoded.rate_hz
+    if seconds < MIN_SECONDS:
+        raise AudioError(
+            "too_short", f"{name}: expected at least {MIN_SECONDS} s, got {seconds:.3f} s"
+        )
+    highest, lowest = samples.max(axis=1), samples.min(axis=1)
+    # Half the span, not the peak: a constant offset is silent too.
+    if float((highest - lowest).max()) / 2 < SILENT_PEAK:
+        raise AudioError("silent", f"{name}: expected speech, found silence (below -80 dBFS)")
+    if max(float(highest.max()), -float(lowest.min())) < CLIPPED_LEVEL:
+        return
+    share = float(np.mean(np.abs(samples) >= CLIPPED_LEVEL, axis=1).max())
+    if share > CLIPPED_SHARE:
+        raise AudioError(
+            "clipped",
+            f"{name}: expected at most {CLIPPED_SHARE:.0%} of samples at full scale, got "
+            f"{share:.0%}; record again with less gain",
+        )
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file, with the system's complaints as `AudioError`."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return file.readall() or b""
+    except FileNotFoundError as error:
+        raise AudioError("missing", f"{path}: no such file") from error
+    except OSError as error:
+        raise AudioError("unreadable", f"{path}: cannot be read: {error.strerror}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class SoundInfo:
+    """What a file's header says."""
+
+    duration_s: float
+    rate_hz: int
+    channels: int
+
+
+def read_info(path: Path) -> SoundInfo:
+    """Length, rate and channels without decoding the sound.
+
+    Raises:
+        AudioError: the file is missing or no sound.
+    """
+    import soundfile
+
+    _regular_size(path)
+    try:
+        info = soundfile.info(os.fspath(path))
+    except soundfile.LibsndfileError as error:
+        raise AudioError("not_audio", f"{path}: expected a sound file: {_reason(error)}") from error
+    return SoundInfo(info.frames / info.samplerate, info.samplerate, info.channels)
+
+
+@lru_cache(maxsize=8)
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes; remembered, since many segments may share one recording."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise AudioError("unreadable", f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _regular_size(path: Path) -> int:
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise AudioError("missing", f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise AudioError("unreadable", f"{path}: cannot be read: {error}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise AudioError("unreadable", f"{path}: expected a file, found a folder")
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+def _read_stream(stream: BinaryIO, name: str) -> bytes:
+    data = stream.read(WHOLE_FILE_BYTES + 1)
+    if len(data) > WHOLE_FILE_BYTES:
+        raise AudioError(
+            "too_long", f"{name}: expected at most {WHOLE_FILE_BYTES >> 20} MiB; cut it into pieces"
+        )
+    return data
+
+
+def _decode_bytes(data: bytes, name: str) -> Decoded:
+    if not data:
+        raise AudioError("empty", f"{name}: the file has no bytes")
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        layout = _wav_layout(data, name)
+        _check_rate(layout.rate_hz, name)
+        _check_length(layout.size // layout.block, layout.rate_hz, name)
+        samples = _decode_pcm(data, layout, name)
+        if samples is not None:
+            return Decoded(samples, layout.rate_hz)
+    return _decode_with_libsndfile(io.BytesIO(data), name, 0.0, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _WavLayout:
+    tag: int
+    channels: int
+    rate_hz: int
+    bits: int
+    block: int
+    start: int
+    size: int
+
+
+_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+
+
+def _wav_layout(data: bytes, name: str) -> _WavLayout:
+    """Walk the RIFF chunks up to the sound and check that the file is as long as it claims."""
+    fmt: tuple[int, int, int, int, int, int] | None = None
+    position = 12
+    while position + 8 <= len(data):
+        chunk, size = struct.unpack_from("<4sI", data, position)
+        position += 8
+        if chunk == b"fmt " and size >= 16 and position + size <= len(data):
+            fmt = struct.unpack_from("<HHIIHH", data, position)
+            if fmt[0] == _EXTENSIBLE and size >= 26:
+                # The first two bytes of the sub-format's GUID are the plain format tag.
+                fmt = (struct.unpack_from("<H", data, position + 24)[0], *fmt[1:])
+        elif chunk == b"data":
+            if fmt is None:
+                raise AudioError("not_audio", f"{name}: WAV without a 'fmt ' chunk before its data")
+            return _data_layout(data, fmt, position, size, name)
+        position += size + size % 2
+    raise AudioError("truncated", f"{name}: WAV ends before its 'data' chunk; copy it again")
+
+
+def _data_layout(
+    data: bytes, fmt: tuple[int, int, int, int, int, int], start: int, size: int, name: str
+) -> _WavLayout:
+    tag, channels, rate_hz, _, block, bits = fmt
+    if not channels or not block or not rate_hz:
+        raise AudioError(
+            "not_audio", f"{name}: WAV header with {channels} channels, {rate_hz} Hz, {block}-byte frames"
+        )
+    available = len(data) - start
+    riff_size = int.from_bytes(data[4:8], "little")
+    streamed = size >= _STREAMED_SIZE or (size == 0 and (riff_size == 0 or riff_size >= _STREAMED_SIZE))
+    if streamed:
+        size = available
+    elif size > available:
+        raise AudioError(
+            "truncated",
+            f"{name}: expected {size} bytes of sound, found {available}; copy or record it again",
+        )
+    return _WavLayout(tag, channels, rate_hz, bits, block, start, size)
+
+
+def _decode_pcm(data: bytes, wav: _WavLayout, name: str) -> Samples | None:
+    """(channels, frames) float32 of plain PCM or float, scaled as libsndfile does; else None."""
+    kind = {
+        (_PCM, 8): "u1", (_PCM, 16): "<i2", (_PCM, 24): "u1", (_PCM, 32): "<i4",
+        (_FLOAT, 32): "<f4", (_FLOAT, 64): "<f8",
+    }.get((wav.tag, wav.bits))  # fmt: skip
+    if kind is None or wav.block != wav.channels * wav.bits // 8:
+        return None
+    frames = wav.size // wav.block
+    items = frames * wav.block // np.dtype(kind).itemsize
+    raw = np.frombuffer(data, dtype=kind, count=items, offset=wav.start)
+    if wav.tag == _FLOAT:
+        with np.errstate(over="ignore"):
+            samples = raw.astype(np.float32)
+        _check_finite(samples, name)
+    elif wav.bits == 8:
+        samples = (raw.astype(np.float32) - np.float32(128)) / np.float32(128)
+    elif wav.bits == 24:
+        # Three bytes become the upper three of a 32-bit number, which keeps the sign.
+        wide = np.zeros((items // 3, 4), dtype=np.uint8)
+        wide[:, 1:] = raw.reshape(-1, 3)
+        samples = wide.view("<i4")[:, 0].astype(np.float32) / np.float32(2**31)
+    else:
+        samples = raw.astype(np.float32)
+        samples *= np.float32(2.0 ** (1 - wav.bits))
+    return samples.reshape(frames, wav.channels).T
+
+
+def _decode_with_libsndfile(
+    source: Path | io.BytesIO, name: str, offset_s: float, duration_s: float | None
+) -> Decoded:
+    import soundfile
+
+    try:
+        file = soundfile.SoundFile(os.fspath(source) if isinstance(source, Path) else source)
+    except (soundfile.LibsndfileError, TypeError) as error:
+        raise AudioError(
+            "not_audio", f"{name}: expected a sound file (WAV, FLAC, OGG, MP3): {_reason(error)}"
+        ) from error
+    with file:
+        _check_rate(file.samplerate, name)
+        try:
+            decoded = _read_blocks(file, name, offset_s, duration_s)
+        except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+            raise AudioError("unreadable", f"{name}: cannot be decoded: {_reason(error)}") from error
+    _check_finite(decoded.samples, name)
+    return decoded
+
+
+def _read_blocks(file: object, name: str, offset_s: float, duration_s: float | None) -> Decoded:
+    import soundfile
+
+    assert isinstance(file, soundfile.SoundFile)
+    rate = int(file.samplerate)
+    start = round(offset_s * rate)
+    # Compressed formats without a length in their header claim an absurd number of frames.
+    known = 0 < file.frames < 1 << 60
+    if start:
+        if known and start >= file.frames:
+            raise AudioError(
+                "empty",
+                f"{name}: expected sound at {offset_s:g} s, it ends at {file.frames / rate:.3f} s",
+            )
+        file.seek(start)
+    rest = file.frames - start if known else None
+    wanted = rest if duration_s is None else round(duration_s * rate)
+    if wanted is not None:
+        _check_length(wanted, rate, name)
+    blocks: list[Samples] = []
+    count = 0
+    while wanted is None or count < wanted:
+        size = _BLOCK_FRAMES if wanted is None else min(_BLOCK_FRAMES, wanted - count)
+        block = file.read(size, dtype="float32", always_2d=True)
+        if not len(block):
+            break
+        blocks.append(block)
+        count += len(block)
+        _check_length(count, rate, name)
+    # MP3 headers only estimate their length, so only the others can be told to be cut short.
+    if file.format != "MPEG" and wanted is not None and count < wanted:
+        raise AudioError(
+            "truncated",
+            f"{name}: expected {wanted / rate:.3f} s of sound, found {count / rate:.3f} s",
+        )
+    channels = int(file.channels)
+    return Decoded(np.concatenate(blocks or [np.zeros((0, channels), np.float32)]).T, rate)
+
+
+def _check_rate(rate_hz: int, name: str) -> None:
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise AudioError(
+            "unsupported",
+            f"{name}: expected a sample rate of {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz, got {rate_hz}",
+        )
+
+
+def _check_length(frames: int, rate_hz: int, name: str) -> None:
+    if frames > MAX_SECONDS * rate_hz:
+        raise AudioError(
+            "too_long", f"{name}: expected at most {MAX_SECONDS:g} s of sound; cut it into pieces"
+        )
+
+
+def _check_finite(samples: Samples, name: str) -> None:
+    # One pass: a NaN or an infinity anywhere makes the sum not finite.
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = bool(np.isfinite(np.sum(samples, dtype=np.float64)))
+    if not finite:
+        raise AudioError("not_finite", f"{name}: has samples that are NaN or infinite")
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "error_string", None) or str(error)
+    return " ".join(str(text).split()).rstrip(".")

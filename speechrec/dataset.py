@@ -1,0 +1,354 @@
+"""From recordings to clips: labels, speaker-disjoint parts, unknown words and silence.
+
+A `Plan` is made in two walks over the corpus: one counts, the other yields clips one by one, so
+planning a million clips takes no more memory than planning a hundred.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from speechrec.audio import SoundInfo, read_info
+from speechrec.config import PARTS, SILENCE, UNKNOWN, DataConfig, Part
+from speechrec.errors import AudioError, DatasetError
+from speechrec.recordings import SPEECH_COMMANDS_WORDS, Corpus, Fault, Recording
+
+# Levels of silence clips relative to the noise recording they are cut from.
+_QUIETEST_DB, _LOUDEST_DB = -40.0, 0.0
+# One training silence in this many is all but digital zeros, as from a muted microphone.
+_MUTED_EVERY, _MUTED_DB = 20, -100.0
+_SILENCE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One second of the dataset, before it is read.
+
+    ``word`` is what was said, ``label`` what the network learns to answer. ``path`` is empty for
+    noise that is made, not read: ``word`` then names its colour and ``offset_s`` seeds it.
+    """
+
+    path: str
+    label: str
+    word: str
+    speaker: str
+    part: Part
+    offset_s: float = 0.0
+    duration_s: float | None = None
+    gain_db: float = 0.0
+
+
+@dataclass(slots=True)
+class Plan:
+    """What will be extracted. Iterate `clips` as often as wanted; the order is always the same."""
+
+    labels: tuple[str, ...]
+    total: int
+    faults: list[Fault]
+    notes: list[str]
+    _corpus: Corpus = field(repr=False)
+    _config: DataConfig = field(repr=False)
+    _splitter: "Splitter" = field(repr=False)
+    _unknown_share: float = field(repr=False)
+    _noise: "_Noise" = field(repr=False)
+    _clips_of_part: Counter[Part] = field(repr=False)
+
+    def clips(self) -> Iterator[Clip]:
+        words = set(self.labels)
+        for item in self._corpus:
+            if isinstance(item, Fault):
+                continue
+            label = item.word if item.word in words else UNKNOWN
+            if label == UNKNOWN and not _is_drawn(item, self._unknown_share):
+                continue
+            yield Clip(
+                item.path, label, item.word, item.speaker, self._splitter.part(item),
+                item.offset_s, item.duration_s,
+            )  # fmt: skip
+        if SILENCE in words:
+            for part in PARTS:
+                yield from self._noise.clips(part, self._silence_count(part))
+
+    def _silence_count(self, part: Part) -> int:
+        return _silence_count(self._clips_of_part[part], self._config)
+
+
+def plan_dataset(source: Path, config: DataConfig) -> Plan:
+    """Walk a corpus once, decide labels and parts, and say what will be made of it.
+
+    Raises:
+        DatasetError: nothing to learn from, a word without recordings, or a speaker in two parts.
+        ConfigError: the speaker pattern is not usable.
+    """
+    corpus = Corpus(source, speaker_pattern=config.speaker_pattern)
+    survey = _Survey.of(corpus, config)
+    words = _choose_words(corpus, survey, config)
+    splitter, notes = _fit_splitter(survey, config)
+    keywords = sum(survey.words[word] for word in words)
+    unknown = sum(survey.words.values()) - keywords - survey.words[SILENCE]
+    share = 1.0
+    if config.unknown_ratio and unknown > config.unknown_ratio * keywords / len(words):
+        share = config.unknown_ratio * keywords / len(words) / unknown
+    noise, noise_faults, noise_notes = _find_noise(corpus, config)
+    labels = list(words)
+    if unknown:
+        labels.append(UNKNOWN)
+    if survey.words[SILENCE] or config.silence_percent:
+        labels.append(SILENCE)
+    if len(labels) < 2:
+        raise DatasetError(f"{source}: expected at least two labels to tell apart, found {labels}")
+    plan = Plan(
+        tuple(labels), 0, survey.faults + noise_faults, notes + noise_notes,
+        corpus, config, splitter, share, noise, Counter(),
+    )  # fmt: skip
+    _count(plan, unknown)
+    return plan
+
+
+def _count(plan: Plan, unknown: int) -> None:
+    """Fill in the totals, which silence follows from."""
+    parts: Counter[Part] = Counter()
+    drawn = 0
+    for clip in plan.clips():
+        parts[clip.part] += 1
+        drawn += clip.label == UNKNOWN
+    plan._clips_of_part = parts
+    if SILENCE in plan.labels:
+        plan.total = sum(count + _silence_count(count, plan._config) for count in parts.values())
+    else:
+        plan.total = sum(parts.values())
+    if drawn < unknown:
+        plan.notes.append(
+            f"{unknown - drawn} of {unknown} recordings of unknown words are left out "
+            f"(data.unknown_ratio {plan._config.unknown_ratio:g}; 0 keeps all)"
+        )
+    for part in PARTS:
+        if not parts[part]:
+            plan.notes.append(f"there are no recordings for the {part} part")
+
+
+@dataclass(slots=True)
+class _Survey:
+    """What one walk over a corpus tells."""
+
+    words: Counter[str] = field(default_factory=Counter)
+    groups: set[str] = field(default_factory=set)
+    given: dict[str, Part] = field(default_factory=dict)
+    assigned: Counter[Part] = field(default_factory=Counter)
+    without_speaker: int = 0
+    faults: list[Fault] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, corpus: Corpus, config: DataConfig) -> "_Survey":
+        survey = cls()
+        for item in corpus:
+            if isinstance(item, Fault):
+                survey.faults.append(item)
+            else:
+                survey._add(item, config)
+        return survey
+
+    def _add(self, item: Recording, config: DataConfig) -> None:
+        self.words[item.word] += 1
+        self.without_speaker += not item.speaker
+        if item.part is None:
+            self.groups.add(_group(item, config))
+            return
+        self.assigned[item.part] += 1
+        if not item.speaker:
+            return
+        first = self.given.setdefault(item.speaker, item.part)
+        if first != item.part and config.split_by == "speaker":
+            raise DatasetError(
+                f"speaker {item.speaker} is in the {first} and the {item.part} part ({item.path}); "
+                "a recogniser tested on voices it was trained on looks better than it is: correct "
+                "the lists, or insist with --split-by clip"
+            )
+
+
+def _choose_words(corpus: Corpus, survey: _Survey, config: DataConfig) -> tuple[str, ...]:
+    found = set(survey.words) - {UNKNOWN, SILENCE}
+    if not found:
+        raise DatasetError(
+            f"{corpus.source}: expected folders named after words with recordings inside, found "
+            f"none{_hint(survey)}"
+        )
+    if config.words:
+        absent = [word for word in config.words if word not in found]
+        if absent:
+            raise DatasetError(
+                f"{corpus.source}: no recordings of {', '.join(absent)}; "
+                f"found {', '.join(sorted(found))}"
+            )
+        return config.words
+    standard = tuple(word for word in SPEECH_COMMANDS_WORDS if word in found)
+    return standard if corpus.is_speech_commands and standard else tuple(sorted(found))
+
+
+def _hint(survey: _Survey) -> str:
+    return f" (first of {len(survey.faults)} problems: {survey.faults[0].message})" if survey.faults else ""
+
+
+def _group(item: Recording, config: DataConfig) -> str:
+    """What is kept together when parts are made: a speaker, or else a single recording."""
+    if item.speaker and config.split_by == "speaker":
+        return item.speaker
+    name = "/".join(Path(item.path).parts[-2:])
+    return f"{item.word}/{name}@{item.offset_s:g}"
+
+
+def _percentile(key: str) -> float:
+    """0 to 100 from the SHA-1 of a name: `which_set` of Speech Commands (Warden 2018)."""
+    most = 2**27 - 1
+    return int(hashlib.sha1(key.encode()).hexdigest(), 16) % (most + 1) * (100.0 / most)
+
+
+class Splitter:
+    """The part of each recording: the given one, or by the hash of its speaker.
+
+    The hash makes a speaker's part independent of every other file. Only where a part would be
+    left empty (a handful of speakers), the speakers whose hash lies nearest are moved there.
+    """
+
+    def __init__(self, config: DataConfig) -> None:
+        self._config = config
+        self._moved: dict[str, Part] = {}
+
+    def part(self, item: Recording) -> Part:
+        if item.part is not None:
+            return item.part
+        return self.part_of_group(_group(item, self._config))
+
+    def part_of_group(self, group: str) -> Part:
+        return self._moved.get(group) or self._by_hash(group)
+
+    def _by_hash(self, group: str) -> Part:
+        percentile, config = _percentile(group), self._config
+        if percentile < config.validation_percent:
+            return "validation"
+        if percentile < config.validation_percent + config.testing_percent:
+            return "testing"
+        return "training"
+
+    def fill_empty_parts(self, groups: set[str], filled: set[Part]) -> list[str]:
+        """Give every part somebody, where there are groups enough; returns who was moved."""
+        config = self._config
+        middle = {
+            "training": (100 + config.validation_percent + config.testing_percent) / 2,
+            "validation": config.validation_percent / 2,
+            "testing": config.validation_percent + config.testing_percent / 2,
+        }
+        wanted: list[Part] = ["training"]
+        wanted += ["validation"] if config.validation_percent else []
+        wanted += ["testing"] if config.testing_percent else []
+        notes = []
+        for part in wanted:
+            counts = Counter(self.part_of_group(group) for group in groups)
+            if counts[part] or part in filled:
+                continue
+            movable = [
+                group for group in groups
+                if group not in self._moved and counts[self.part_of_group(group)] > 1
+            ]  # fmt: skip
+            if not movable:
+                continue
+            nearest = min(movable, key=lambda g: (abs(_percentile(g) - middle[part]), g))
+            self._moved[nearest] = part
+            notes.append(f"{nearest} was moved to the {part} part, which was empty")
+        return notes
+
+
+def _fit_splitter(survey: _Survey, config: DataConfig) -> tuple[Splitter, list[str]]:
+    splitter, notes = Splitter(config), []
+    if config.split_by == "speaker" and len(survey.groups) == 1 and not survey.assigned:
+        raise DatasetError(
+            f"expected recordings of several speakers, found only {next(iter(survey.groups))}; "
+            "add speakers, or insist on splitting by recording with --split-by clip (the figures "
+            "then say nothing about other voices)"
+        )
+    # A speaker already given a part keeps it for the recordings that come without one.
+    if config.split_by == "speaker":
+        splitter._moved.update(survey.given)
+    notes += splitter.fill_empty_parts(survey.groups, set(survey.assigned))
+    if survey.without_speaker or config.split_by == "clip":
+        reason = (
+            "parts are made by recording, as asked" if config.split_by == "clip"
+            else f"{survey.without_speaker} recordings name no speaker and are split by recording"
+        )  # fmt: skip
+        notes.append(
+            f"{reason}: the same voice may be in training and testing, so the figures are "
+            "optimistic for new voices (--speaker-pattern says where the speaker stands)"
+        )
+    return splitter, notes
+
+
+def _is_drawn(item: Recording, share: float) -> bool:
+    """Draw unknown words by the hash of their name, so that adding files keeps the others."""
+    return share >= 1 or _percentile("unknown/" + "/".join(Path(item.path).parts[-2:])) < share * 100
+
+
+def _silence_count(clips: int, config: DataConfig) -> int:
+    return round(clips * config.silence_percent / 100)
+
+
+@dataclass(frozen=True, slots=True)
+class _Noise:
+    """Noise recordings, each cut in time into one stretch for every part."""
+
+    files: tuple[tuple[str, SoundInfo], ...]
+    config: DataConfig
+
+    def clips(self, part: Part, count: int) -> Iterator[Clip]:
+        if not count:
+            return
+        digest = hashlib.sha256(f"silence/{part}".encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+        stretches = [
+            (path, *bounds)
+            for path, info in self.files
+            if (bounds := self._stretch(info.duration_s, part))[1] - bounds[0] >= _SILENCE_S
+        ]
+        for index in range(count):
+            gain_db = round(float(rng.uniform(_QUIETEST_DB, _LOUDEST_DB)), 1)
+            if part == "training" and index % _MUTED_EVERY == 0:
+                gain_db = _MUTED_DB
+            if stretches:
+                path, start, stop = stretches[index % len(stretches)]
+                offset_s = round(float(rng.uniform(start, stop - _SILENCE_S)), 4)
+                word = Path(path).stem
+            else:
+                path, word = "", NOISE_COLOURS[index % len(NOISE_COLOURS)]
+                # Each part makes noise of its own.
+                offset_s = float(PARTS.index(part) * 10_000_000 + index)
+            yield Clip(path, SILENCE, word, "", part, offset_s, _SILENCE_S, gain_db)
+
+    def _stretch(self, duration_s: float, part: Part) -> tuple[float, float]:
+        """Validation, testing and training follow one another in time."""
+        first = duration_s * self.config.validation_percent / 100
+        second = first + duration_s * self.config.testing_percent / 100
+        return {
+            "validation": (0.0, first), "testing": (first, second), "training": (second, duration_s)
+        }[part]  # fmt: skip
+
+
+NOISE_COLOURS = ("white", "pink", "brown")
+
+
+def _find_noise(corpus: Corpus, config: DataConfig) -> tuple[_Noise, list[Fault], list[str]]:
+    files, faults = [], []
+    for path in corpus.noise_files():
+        try:
+            files.append((str(path), read_info(path)))
+        except AudioError as error:
+            faults.append(Fault.of(str(path), error))
+    notes = []
+    if config.silence_percent and not files:
+        notes.append(
+            "there is no _background_noise_ folder: silence is made of synthetic noise, so figures "
+            "for it say little about real rooms"
+        )
+    return _Noise(tuple(files), config), faults, notes

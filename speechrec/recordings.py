@@ -1,0 +1,245 @@
+"""Find recordings with their words, speakers and given parts, in any of the known layouts.
+
+Listings are generators in a fixed order, so that a corpus of any size costs no memory to walk.
+"""
+
+import csv
+import json
+import math
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from speechrec.config import PARTS, Part
+from speechrec.errors import AudioError, ConfigError, DatasetError
+
+NOISE_FOLDER = "_background_noise_"
+SPEECH_COMMANDS_WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+_LISTS: tuple[tuple[str, Part], ...] = (
+    ("validation_list.txt", "validation"),
+    ("testing_list.txt", "testing"),
+)
+_PART_NAMES: dict[str, Part] = {
+    "train": "training", "training": "training",
+    "val": "validation", "valid": "validation", "dev": "validation", "validation": "validation",
+    "test": "testing", "testing": "testing", "eval": "testing",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One labelled stretch of sound. ``part`` is None where the layout does not say it."""
+
+    path: str
+    word: str
+    speaker: str = ""
+    part: Part | None = None
+    offset_s: float = 0.0
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A file that is not used, and why."""
+
+    path: str
+    kind: str
+    message: str
+
+    @classmethod
+    def of(cls, path: str, error: AudioError) -> "Fault":
+        return cls(path, error.kind, str(error))
+
+
+class Corpus:
+    """A folder or manifest of recordings.
+
+    Args:
+        source: a folder of word folders (Speech Commands or plain), a flat folder together with a
+            pattern that has a group ``word``, or a manifest (.csv, .jsonl).
+        speaker_pattern: regular expression searched in the file's name, then in its path below
+            ``source``; its group ``speaker``, or else its first group, is the speaker.
+
+    Raises:
+        DatasetError: ``source`` is missing or none of these.
+        ConfigError: the pattern is no regular expression or has no group.
+    """
+
+    def __init__(self, source: Path, *, speaker_pattern: str = "") -> None:
+        self.source = source
+        self._pattern = _compile(speaker_pattern) if speaker_pattern else None
+        if source.is_dir():
+            self.is_manifest = False
+        elif source.suffix.lower() in (".csv", ".jsonl", ".ndjson"):
+            self.is_manifest = True
+        else:
+            what = "a file of another kind" if source.exists() else "nothing there"
+            raise DatasetError(
+                f"{source}: expected a folder of recordings or a manifest (.csv, .jsonl), found {what}"
+            )
+        self._listed = {} if self.is_manifest else _read_lists(source)
+
+    @property
+    def is_speech_commands(self) -> bool:
+        """Whether the folder is laid out like Google's, with its own lists of parts."""
+        return bool(self._listed)
+
+    def noise_files(self) -> list[Path]:
+        """Recordings of background noise that come with the corpus."""
+        folder = (self.source.parent if self.is_manifest else self.source) / NOISE_FOLDER
+        if not folder.is_dir():
+            return []
+        return [p for p in sorted(folder.iterdir()) if p.suffix.lower() == ".wav" or _is_sound(p)]
+
+    def __iter__(self) -> Iterator[Recording | Fault]:
+        yield from _read_manifest(self.source) if self.is_manifest else self._walk()
+
+    def _walk(self) -> Iterator[Recording | Fault]:
+        for entry in sorted(os.scandir(self.source), key=lambda e: e.name):
+            if entry.name.startswith(".") or entry.name == NOISE_FOLDER:
+                continue
+            if entry.is_dir():
+                for path in _files_below(entry.path):
+                    yield self._recording(path, entry.name)
+            elif self._pattern is not None and "word" in self._pattern.groupindex:
+                yield self._recording(entry.path, None)
+            elif _is_sound(Path(entry.path)):
+                message = f"{entry.path}: expected to lie in a folder named after its word"
+                yield Fault(entry.path, "no_label", message)
+
+    def _recording(self, path: str, word: str | None) -> Recording | Fault:
+        name = os.path.basename(path)
+        relative = os.path.relpath(path, self.source) if self._pattern or self._listed else name
+        relative = relative.replace(os.sep, "/")
+        speaker = ""
+        if self._pattern is not None:
+            match = self._pattern.search(name) or self._pattern.search(relative)
+            if match is None:
+                message = f"{path}: the speaker pattern {self._pattern.pattern!r} does not match"
+                return Fault(path, "no_speaker", message)
+            groups = match.groupdict()
+            word = word or groups.get("word")
+            # The first group is the speaker only where no group is named.
+            speaker = groups.get("speaker", "" if groups else match.group(1)) or ""
+        elif "_nohash_" in name:
+            speaker = name.split("_nohash_")[0]
+        if not word:
+            return Fault(path, "no_label", f"{path}: the pattern finds no word in this name")
+        part = self._listed.get(relative, "training") if self._listed else None
+        return Recording(path, word, speaker, part)
+
+
+_SOUND_SUFFIXES = {
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au",
+    ".snd", ".caf", ".w64", ".rf64",
+}  # fmt: skip
+
+
+def sound_files(folder: Path) -> list[Path]:
+    """Every sound file below a folder, by its ending, in a fixed order."""
+    return [path for path in map(Path, _files_below(str(folder))) if _is_sound(path)]
+
+
+def _is_sound(path: Path) -> bool:
+    return path.suffix.lower() in _SOUND_SUFFIXES
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    for entry in sorted(os.scandir(folder), key=lambda e: e.name):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _files_below(entry.path)
+        else:
+            yield entry.path
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"speaker pattern {pattern!r}: no regular expression: {error}") from error
+    if not compiled.groups:
+        raise ConfigError(
+            f"speaker pattern {pattern!r}: expected a group around the speaker, for example "
+            r"'^[^_]+_([^_]+)_'"
+        )
+    return compiled
+
+
+def _read_lists(folder: Path) -> dict[str, Part]:
+    listed: dict[str, Part] = {}
+    for name, part in _LISTS:
+        try:
+            lines = (folder / name).read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            continue
+        for line in filter(None, map(str.strip, lines)):
+            if listed.setdefault(line, part) != part:
+                raise DatasetError(f"{folder / name}: {line} is in both lists; keep it in one")
+    return listed
+
+
+def _read_manifest(path: Path) -> Iterator[Recording]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            if path.suffix.lower() == ".csv":
+                reader = csv.DictReader(file, restkey="_surplus")
+                for row in reader:
+                    yield _manifest_row(row, path, reader.line_num)
+            else:
+                for number, line in enumerate(file, 1):
+                    if line.strip():
+                        yield _manifest_row(_json_object(line, path, number), path, number)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: cannot read this manifest: {error}") from error
+
+
+def _json_object(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise DatasetError(f"{path}:{number}: expected a JSON object: {error}") from error
+    if not isinstance(row, dict):
+        raise DatasetError(f"{path}:{number}: expected a JSON object, got {line.strip()[:60]}")
+    return row
+
+
+def _manifest_row(row: dict[str, Any], manifest: Path, number: int) -> Recording:
+    where = f"{manifest}:{number}"
+
+    def text(*names: str) -> str:
+        values = [row[name] for name in names if row.get(name) not in (None, "")]
+        return str(values[0]).strip() if values else ""
+
+    file, word, part = text("path"), text("label"), text("split", "part").lower()
+    if not file or not word:
+        raise DatasetError(f"{where}: expected columns path and label, got {', '.join(map(str, row))}")
+    if part and part not in _PART_NAMES:
+        raise DatasetError(f"{where}: split {part!r}: expected one of {', '.join(PARTS)}")
+    offset_s = _seconds(text("offset", "offset_s") or "0", "offset", where)
+    duration = text("duration", "duration_s")
+    duration_s = _seconds(duration, "duration", where) if duration else None
+    if duration_s == 0:
+        raise DatasetError(f"{where}: duration: expected more than 0 seconds")
+    return Recording(
+        path=str(manifest.parent / file),
+        word=word,
+        speaker=text("speaker"),
+        part=_PART_NAMES[part] if part else None,
+        offset_s=offset_s,
+        duration_s=duration_s,
+    )
+
+
+def _seconds(text: str, name: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1e6:
+        raise DatasetError(f"{where}: {name}: expected seconds from 0, got {text!r}")
+    return value

@@ -1,0 +1,147 @@
+"""The feature store: shards of feature vectors, one JSON line a clip, and their settings.
+
+    features.json    settings and their hash, labels, counts, versions; written last
+    clips.jsonl      a row a clip: where its vector stands, path, label, word, speaker, part, sha256
+    skipped.jsonl    a row a file that was not used: path, kind, message
+    shard-00000.npy  (clips, 1024) float32 or float16
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from speechrec.config import FeatureConfig, Part, features_from_dict
+from speechrec.errors import ConfigError, DatasetError
+
+FORMAT = 1
+INFO_NAME, CLIPS_NAME, SKIPPED_NAME = "features.json", "clips.jsonl", "skipped.jsonl"
+
+
+def shard_name(index: int) -> str:
+    return f"shard-{index:05d}.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredClip:
+    """A clip of the store; ``shard`` and ``row`` say where its vector is."""
+
+    shard: int
+    row: int
+    path: str
+    label: str
+    word: str
+    speaker: str
+    part: Part
+    offset_s: float
+    duration_s: float
+    gain_db: float
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSet:
+    """Vectors with their answers.
+
+    ``x`` is (clips, 1024) float32, ``y`` (clips,) int64 indices into ``labels``; ``clips`` describes
+    the rows; ``config`` made them.
+    """
+
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.int64]
+    labels: tuple[str, ...]
+    clips: tuple[StoredClip, ...]
+    config: FeatureConfig
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What features.json says."""
+
+    labels: tuple[str, ...]
+    config: FeatureConfig
+    summary: dict[str, Any]
+
+
+def load_info(folder: Path) -> StoreInfo:
+    """Read and check a store's settings.
+
+    Raises:
+        DatasetError: there is no finished feature store in ``folder``.
+    """
+    try:
+        tree = json.loads((folder / INFO_NAME).read_text(encoding="utf-8"))
+        if tree["format"] != FORMAT:
+            raise DatasetError(
+                f"{folder}: expected feature store format {FORMAT}, got {tree['format']}; extract again"
+            )
+        config = features_from_dict(tree["features"])
+        labels = tuple(map(str, tree["labels"]))
+        stated = tree["features_hash"]
+    except FileNotFoundError as error:
+        raise DatasetError(
+            f"{folder}: expected a finished feature store, found no {INFO_NAME}; "
+            "make one with: speechrec extract"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+        raise DatasetError(f"{folder / INFO_NAME}: damaged ({error}); extract again") from error
+    if stated != config.hash:
+        raise DatasetError(f"{folder / INFO_NAME}: its settings and their hash differ; extract again")
+    return StoreInfo(labels, config, tree)
+
+
+def load_features(folder: Path, part: Part) -> FeatureSet:
+    """Read one part of a store into memory.
+
+    Raises:
+        DatasetError: the store is unfinished, damaged, or has no clips of this part.
+    """
+    info = load_info(folder)
+    clips = tuple(clip for clip in stored_clips(folder) if clip.part == part)
+    if not clips:
+        raise DatasetError(
+            f"{folder}: has no {part} clips; add recordings or change the percentages, then extract again"
+        )
+    index = {label: number for number, label in enumerate(info.labels)}
+    try:
+        y = np.array([index[clip.label] for clip in clips], dtype=np.int64)
+        x = _gather(folder, clips, info.config.size)
+    except (OSError, ValueError, IndexError, KeyError) as error:
+        raise DatasetError(f"{folder}: damaged ({error}); extract again") from error
+    return FeatureSet(x, y, info.labels, clips, info.config)
+
+
+def _gather(
+    folder: Path, clips: tuple[StoredClip, ...], size: int
+) -> npt.NDArray[np.float32]:
+    x = np.empty((len(clips), size), dtype=np.float32)
+    shards = np.array([clip.shard for clip in clips])
+    rows = np.array([clip.row for clip in clips])
+    for number in np.unique(shards):
+        shard = np.load(folder / shard_name(int(number)), mmap_mode="r", allow_pickle=False)
+        here = shards == number
+        x[here] = shard[rows[here]]
+    if not np.isfinite(x).all():
+        raise ValueError("vectors with numbers that are not finite")
+    return x
+
+
+def stored_clips(folder: Path) -> Iterator[StoredClip]:
+    """The rows of clips.jsonl, in order."""
+    names = {field.name for field in dataclasses.fields(StoredClip)}
+    path = folder / CLIPS_NAME
+    try:
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                row = json.loads(line)
+                yield StoredClip(**{name: row[name] for name in names})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path}: damaged ({error}); extract again") from error
