@@ -132,11 +132,11 @@ def check_usable_for_training(decoded: Decoded, *, name: str) -> None:
         raise AudioError(
             "too_short", f"{name}: expected at least {MIN_SECONDS} s, got {seconds:.3f} s"
         )
-    highest, lowest = samples.max(axis=1), samples.min(axis=1)
+    highest, lowest = samples.max(axis=1).tolist(), samples.min(axis=1).tolist()
     # Half the span, not the peak: a constant offset is silent too.
-    if float((highest - lowest).max()) / 2 < SILENT_PEAK:
+    if max(high - low for high, low in zip(highest, lowest, strict=True)) / 2 < SILENT_PEAK:
         raise AudioError("silent", f"{name}: expected speech, found silence (below -80 dBFS)")
-    if max(float(highest.max()), -float(lowest.min())) < CLIPPED_LEVEL:
+    if max(max(highest), -min(lowest)) < CLIPPED_LEVEL:
         return
     share = float(np.mean(np.abs(samples) >= CLIPPED_LEVEL, axis=1).max())
     if share > CLIPPED_SHARE:
@@ -147,10 +147,10 @@ def check_usable_for_training(decoded: Decoded, *, name: str) -> None:
         )
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: str | Path) -> bytes:
     """The bytes of a file, with the system's complaints as `AudioError`."""
     try:
-        with path.open("rb", buffering=0) as file:
+        with open(path, "rb", buffering=0) as file:
             return file.readall() or b""
     except FileNotFoundError as error:
         raise AudioError("missing", f"{path}: no such file") from error

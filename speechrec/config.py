@@ -121,6 +121,8 @@ class DataConfig:
     # At most this many unknown clips per clip of the average keyword; 0 keeps all of them.
     unknown_ratio: float = 4.0
     store_dtype: Literal["float32", "float16"] = "float32"
+    # Credit that the recordings' licence asks for; carried into the recogniser file.
+    attribution: str = ""
 
     def __post_init__(self) -> None:
         _require(
@@ -218,8 +220,17 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
 
 
-def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Config:
+def load_config(
+    path: Path | None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    features: FeatureConfig | None = None,
+) -> Config:
     """Read TOML and put ``overrides`` ({"train.epochs": 5}) on top.
+
+    Args:
+        features: front-end settings that hold where the file does not state them (those of a
+            feature store).
 
     Raises:
         ConfigError: the file is missing or no TOML, a key is unknown, a value does not fit.
@@ -238,16 +249,26 @@ def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -
         existing = tree.setdefault(section, {})
         _require(isinstance(existing, dict), f"{section}: expected a table, got {existing!r}")
         existing[name] = value
-    return config_from_dict(tree)
+    return config_from_dict(tree, features=features)
 
 
-def config_from_dict(tree: Mapping[str, Any]) -> Config:
+def parse_override(pair: str) -> tuple[str, Any]:
+    """``train.epochs=5`` to ("train.epochs", 5): the value is TOML, or else a plain string."""
+    key, equals, text = pair.partition("=")
+    _require(bool(equals), f"--set: expected SECTION.NAME=VALUE, got {pair!r}")
+    try:
+        return key.strip(), tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), text
+
+
+def config_from_dict(tree: Mapping[str, Any], *, features: FeatureConfig | None = None) -> Config:
     """A `Config` from nested plain values; ``model.kind`` picks the preset the rest builds on."""
     model = tree.get("model", {})
     kind = model.get("kind", "dense") if isinstance(model, Mapping) else "dense"
     preset = MODEL_PRESETS.get(kind, ModelConfig()) if isinstance(kind, str) else ModelConfig()
     bases: dict[str, Any] = {
-        "features": FeatureConfig(), "data": DataConfig(), "model": preset, "train": TrainConfig()
+        "features": features or FeatureConfig(), "data": DataConfig(), "model": preset, "train": TrainConfig()
     }  # fmt: skip
     unknown = sorted(set(tree) - set(bases))
     _require(not unknown, f"unknown section {', '.join(unknown)}; expected {', '.join(bases)}")

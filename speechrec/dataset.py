@@ -47,7 +47,8 @@ class Plan:
     """What will be extracted. Iterate `clips` as often as wanted; the order is always the same."""
 
     labels: tuple[str, ...]
-    total: int
+    # An estimate, for showing progress: which unknown words are drawn is only known on the walk.
+    expected_clips: int
     faults: list[Fault]
     notes: list[str]
     _corpus: Corpus = field(repr=False)
@@ -55,26 +56,24 @@ class Plan:
     _splitter: "Splitter" = field(repr=False)
     _unknown_share: float = field(repr=False)
     _noise: "_Noise" = field(repr=False)
-    _clips_of_part: Counter[Part] = field(repr=False)
 
     def clips(self) -> Iterator[Clip]:
         words = set(self.labels)
+        counts: Counter[Part] = Counter()
         for item in self._corpus:
             if isinstance(item, Fault):
                 continue
             label = item.word if item.word in words else UNKNOWN
             if label == UNKNOWN and not _is_drawn(item, self._unknown_share):
                 continue
+            part = self._splitter.part(item)
+            counts[part] += 1
             yield Clip(
-                item.path, label, item.word, item.speaker, self._splitter.part(item),
-                item.offset_s, item.duration_s,
-            )  # fmt: skip
-        if SILENCE in words:
-            for part in PARTS:
-                yield from self._noise.clips(part, self._silence_count(part))
-
-    def _silence_count(self, part: Part) -> int:
-        return _silence_count(self._clips_of_part[part], self._config)
+                item.path, label, item.word, item.speaker, part, item.offset_s, item.duration_s
+            )
+        for part in PARTS:
+            share = self._config.silence_percent / 100
+            yield from self._noise.clips(part, round(counts[part] * share))
 
 
 def plan_dataset(source: Path, config: DataConfig) -> Plan:
@@ -101,34 +100,17 @@ def plan_dataset(source: Path, config: DataConfig) -> Plan:
         labels.append(SILENCE)
     if len(labels) < 2:
         raise DatasetError(f"{source}: expected at least two labels to tell apart, found {labels}")
-    plan = Plan(
-        tuple(labels), 0, survey.faults + noise_faults, notes + noise_notes,
-        corpus, config, splitter, share, noise, Counter(),
-    )  # fmt: skip
-    _count(plan, unknown)
-    return plan
-
-
-def _count(plan: Plan, unknown: int) -> None:
-    """Fill in the totals, which silence follows from."""
-    parts: Counter[Part] = Counter()
-    drawn = 0
-    for clip in plan.clips():
-        parts[clip.part] += 1
-        drawn += clip.label == UNKNOWN
-    plan._clips_of_part = parts
-    if SILENCE in plan.labels:
-        plan.total = sum(count + _silence_count(count, plan._config) for count in parts.values())
-    else:
-        plan.total = sum(parts.values())
-    if drawn < unknown:
-        plan.notes.append(
-            f"{unknown - drawn} of {unknown} recordings of unknown words are left out "
-            f"(data.unknown_ratio {plan._config.unknown_ratio:g}; 0 keeps all)"
+    if share < 1:
+        notes.append(
+            f"about {1 - share:.0%} of {unknown} recordings of unknown words are left out "
+            f"(data.unknown_ratio {config.unknown_ratio:g}; 0 keeps all)"
         )
-    for part in PARTS:
-        if not parts[part]:
-            plan.notes.append(f"there are no recordings for the {part} part")
+    spoken = keywords + survey.words[SILENCE] + unknown * share
+    return Plan(
+        tuple(labels), round(spoken * (1 + config.silence_percent / 100)),
+        survey.faults + noise_faults, notes + noise_notes,
+        corpus, config, splitter, share, noise,
+    )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -289,10 +271,6 @@ def _fit_splitter(survey: _Survey, config: DataConfig) -> tuple[Splitter, list[s
 def _is_drawn(item: Recording, share: float) -> bool:
     """Draw unknown words by the hash of their name, so that adding files keeps the others."""
     return share >= 1 or _percentile("unknown/" + "/".join(Path(item.path).parts[-2:])) < share * 100
-
-
-def _silence_count(clips: int, config: DataConfig) -> int:
-    return round(clips * config.silence_percent / 100)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from speechrec import audio, augment, store
-from speechrec.config import SILENCE, Config, FeatureConfig, sha256_json
+from speechrec.config import PARTS, SILENCE, Config, FeatureConfig, sha256_json
 from speechrec.dataset import Clip, plan_dataset
 from speechrec.errors import AudioError, DatasetError
 from speechrec.features import Array, FrontEnd, fit_clip, mel_filterbank
@@ -93,15 +93,16 @@ def extract(
     partial = folder.with_name(folder.name + ".partial")
     partial.mkdir(parents=True, exist_ok=True)
     jobs = _jobs(plan.clips(), partial, config)
-    done = 0
+    done = shards = 0
     for finished in _run(jobs, workers):
+        shards += 1
         done += finished.clips
         if strict and finished.first_fault:
             raise DatasetError(finished.first_fault)
-        progress(min(done, plan.total), plan.total)
-    shards = -(-plan.total // SHARD_CLIPS)
+        progress(min(done, plan.expected_clips), plan.expected_clips)
+    progress(done, done)
     summary = _finish(partial, shards, plan.labels, plan.faults, config)
-    summary.notes += plan.notes
+    summary.notes += plan.notes + _missing_classes(summary)
     replace_folder(partial, folder)
     summary.folder = folder
     return summary
@@ -238,11 +239,11 @@ def read_clip(clip: Clip, config: FeatureConfig) -> tuple[Array, str, float]:
         rng = np.random.default_rng(int(clip.offset_s))
         wave = augment.coloured_noise(rng, config.clip_samples, colour=clip.word, sample_rate_hz=rate)
         return augment.gain(wave, clip.gain_db), "", config.clip_ms / 1000
-    path = Path(clip.path)
     if clip.offset_s == 0 and clip.duration_s is None:
-        data = audio.read_bytes(path)
+        data = audio.read_bytes(clip.path)
         decoded, sha256 = audio.decode(data, name=clip.path), hashlib.sha256(data).hexdigest()
     else:
+        path = Path(clip.path)
         decoded = audio.decode(path, offset_s=clip.offset_s, duration_s=clip.duration_s)
         sha256 = audio.file_sha256(path)
     if clip.label != SILENCE:
@@ -284,6 +285,18 @@ def _finish(
     _remove_shard_rows(folder, shards)
     write_json(folder / store.INFO_NAME, _info(summary, config))
     return summary
+
+
+def _missing_classes(summary: ExtractSummary) -> list[str]:
+    """A line for every part that lacks a class, since its figures then lack it too."""
+    lines = []
+    for part in PARTS:
+        absent = [label for label in summary.labels if not summary.counts[part, label]]
+        if len(absent) == len(summary.labels):
+            lines.append(f"there are no clips for the {part} part")
+        elif absent:
+            lines.append(f"the {part} part has no clips of {', '.join(absent)}")
+    return lines
 
 
 def _distinct(folder: Path, shards: int, faults: list[Fault]) -> Iterator[dict[str, Any]]:

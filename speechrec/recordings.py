@@ -103,17 +103,16 @@ class Corpus:
                 continue
             if entry.is_dir():
                 for path in _files_below(entry.path):
-                    yield self._recording(path, entry.name)
+                    yield self._recording(path, entry.name + path[len(entry.path) :], entry.name)
             elif self._pattern is not None and "word" in self._pattern.groupindex:
-                yield self._recording(entry.path, None)
+                yield self._recording(entry.path, entry.name, None)
             elif _is_sound(Path(entry.path)):
                 message = f"{entry.path}: expected to lie in a folder named after its word"
                 yield Fault(entry.path, "no_label", message)
 
-    def _recording(self, path: str, word: str | None) -> Recording | Fault:
-        name = os.path.basename(path)
-        relative = os.path.relpath(path, self.source) if self._pattern or self._listed else name
+    def _recording(self, path: str, relative: str, word: str | None) -> Recording | Fault:
         relative = relative.replace(os.sep, "/")
+        name = relative.rpartition("/")[2]
         speaker = ""
         if self._pattern is not None:
             match = self._pattern.search(name) or self._pattern.search(relative)

@@ -1,0 +1,171 @@
+"""The recogniser file: an uncompressed zip that holds everything prediction needs.
+
+    manifest.json   labels, front end, network, calibration, training data, metrics, versions, and
+                    the size and SHA-256 of every other member
+    model.tflite    1024 numbers -> posteriors; signatures "predict" and, where the network has
+                    dropout, "dropout", whose masks are inputs
+    mel.npy         the mel filterbank, so that prediction needs no librosa
+
+Nothing in it is ever executed or unpickled. The hashes find damage; they are no signature: only
+open recogniser files from people you would take a model from.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from speechrec.config import FeatureConfig, features_from_dict, sha256_json
+from speechrec.errors import BundleError, ConfigError
+from speechrec.features import Array
+from speechrec.files import replacing
+
+FORMAT = 1
+SUFFIX = ".speechrec"
+MANIFEST, MODEL, MEL = "manifest.json", "model.tflite", "mel.npy"
+_LIMITS = {MANIFEST: 4 << 20, MODEL: 256 << 20, MEL: 16 << 20}
+_MAX_LABELS = 10_000
+# Zip keeps a time for each member; a fixed one makes equal content an equal file.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A recogniser file's content, checked."""
+
+    labels: tuple[str, ...]
+    config: FeatureConfig
+    mel: Array
+    model: bytes
+    temperature: float
+    threshold: float
+    # Rate of each dropout layer and the shape of its mask, in the network's order.
+    dropout: tuple[tuple[float, tuple[int, ...]], ...]
+    manifest: Mapping[str, Any]
+
+
+def write_bundle(path: Path, *, manifest: Mapping[str, Any], model: bytes, mel: Array) -> None:
+    """Write a recogniser file under a temporary name, read it back, and rename it.
+
+    Args:
+        manifest: all but ``format``, ``members`` and ``sha256``, which are added here.
+    """
+    buffer = io.BytesIO()
+    np.save(buffer, mel, allow_pickle=False)
+    members = {MODEL: model, MEL: buffer.getvalue()}
+    complete = {
+        "format": FORMAT,
+        **manifest,
+        "members": {
+            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for name, data in members.items()
+        },
+    }
+    complete["sha256"] = sha256_json(complete)
+    text = json.dumps(complete, indent=2, ensure_ascii=False).encode()
+    with replacing(path) as partial:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+            for name, data in {MANIFEST: text, **members}.items():
+                archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
+        read_bundle(partial)
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read and check a recogniser file.
+
+    Raises:
+        BundleError: it is missing, truncated, altered, of a newer format, or at odds with itself.
+    """
+    members = _read_members(path)
+    manifest = _read_manifest(members[MANIFEST], path)
+    for name in (MODEL, MEL):
+        stated = manifest["members"][name]["sha256"]
+        if hashlib.sha256(members[name]).hexdigest() != stated:
+            raise BundleError(f"{path}: {name} does not match its SHA-256; get the file again")
+    try:
+        config = features_from_dict(manifest["features"])
+        labels = tuple(manifest["labels"])
+        dropout = tuple(
+            (float(layer["rate"]), tuple(map(int, layer["shape"]))) for layer in manifest["dropout"]
+        )
+        temperature, threshold = float(manifest["temperature"]), float(manifest["threshold"])
+        mel = np.load(io.BytesIO(members[MEL]), allow_pickle=False)
+        features_hash = manifest["features_hash"]
+    except (ConfigError, KeyError, TypeError, ValueError, EOFError) as error:
+        raise BundleError(f"{path}: its manifest is not usable: {error}") from error
+    checks = (
+        (features_hash == config.hash, "front-end settings do not match their hash"),
+        (0 < len(labels) <= _MAX_LABELS, "expected labels"),
+        (all(isinstance(label, str) and label for label in labels), "labels must be words"),
+        (len(set(labels)) == len(labels), "a label stands twice"),
+        (mel.dtype == np.float32 and mel.shape == (config.bands, config.bins),
+         f"mel filterbank: expected {(config.bands, config.bins)} float32, got {mel.shape} {mel.dtype}"),
+        (bool(np.isfinite(mel).all()), "mel filterbank: has numbers that are not finite"),
+        (0.01 <= temperature <= 100, f"temperature {temperature} is out of range"),
+        (0 <= threshold <= 1, f"threshold {threshold} is out of range"),
+        (all(0 <= rate < 1 for rate, _ in dropout), "dropout rates are out of range"),
+        (members[MODEL][4:8] == b"TFL3", "model.tflite is no TensorFlow Lite model"),
+    )  # fmt: skip
+    for ok, problem in checks:
+        if not ok:
+            raise BundleError(f"{path}: at odds with itself: {problem}")
+    return Bundle(
+        labels, config, mel, members[MODEL], temperature, threshold, dropout, manifest
+    )
+
+
+def _read_members(path: Path) -> dict[str, bytes]:
+    """The three members, each within its size limit and stored as is."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = archive.infolist()
+            names = sorted(info.filename for info in infos)
+            if names != sorted(_LIMITS):
+                raise BundleError(
+                    f"{path}: expected the members {', '.join(sorted(_LIMITS))}, "
+                    f"found {', '.join(names[:8]) or 'none'}"
+                )
+            for info in infos:
+                if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+                    raise BundleError(f"{path}: {info.filename} is compressed or encrypted")
+                if info.file_size > _LIMITS[info.filename]:
+                    raise BundleError(
+                        f"{path}: {info.filename} has {info.file_size} bytes, more than allowed"
+                    )
+            return {info.filename: archive.read(info) for info in infos}
+    except FileNotFoundError as error:
+        raise BundleError(f"{path}: no such recogniser file") from error
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+        raise BundleError(
+            f"{path}: expected a recogniser file, got a damaged or truncated one ({error}); get it again"
+        ) from error
+
+
+def _read_manifest(data: bytes, path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(data)
+        written = manifest["format"]
+        if isinstance(written, int) and written > FORMAT:
+            raise BundleError(
+                f"{path}: written in format {written}, this speechrec reads up to {FORMAT}; "
+                "upgrade it with: pip install --upgrade speechrec"
+            )
+        if written != FORMAT:
+            raise BundleError(f"{path}: expected format {FORMAT}, got {written!r}")
+        stated = manifest.pop("sha256")
+        if stated != sha256_json(manifest):
+            raise BundleError(f"{path}: the manifest was altered; get the file again")
+        for name in (MODEL, MEL):
+            manifest["members"][name]["sha256"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BundleError(f"{path}: its manifest is not usable: {error!r}") from error
+    assert isinstance(manifest, dict)
+    return manifest

@@ -1,0 +1,281 @@
+"""The command line: parses, calls one function, prints. Nothing heavy is imported up here."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from speechrec.config import Part
+from speechrec.errors import DatasetError, MissingExtraError, SpeechrecError
+
+app = typer.Typer(
+    name="speechrec",
+    help="Recognise spoken commands: recordings in, one recogniser file out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # Plain help text: rendering it with rich doubles the time of --help.
+    rich_markup_mode=None,
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="TOML file with settings that differ.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="One setting, for example train.epochs=20.")
+]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(help="Recogniser file; default: $SPEECHREC_MODEL or the newest under runs/."),
+]
+PatternOption = Annotated[
+    str | None,
+    typer.Option(help=r"Regular expression whose group is the speaker, e.g. '^\d_([a-z]+)_'."),
+]
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False,
+) -> None:
+    if version:
+        from speechrec import __version__
+
+        typer.echo(f"speechrec {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def extract(
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of recordings or manifest; default: the one under data/."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Feature store to write.")] = Path("runs/features"),
+    words: Annotated[
+        str | None, typer.Option(help="Keywords, comma-separated; other words become _unknown_.")
+    ] = None,
+    speaker_pattern: PatternOption = None,
+    split_by: Annotated[
+        str | None, typer.Option(help="speaker, or clip to let a speaker be in several parts.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes; 0 means one for each core.")
+    ] = 0,
+    strict: Annotated[bool, typer.Option(help="Stop at the first bad file.")] = False,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Turn recordings into 1024-number feature vectors with speaker-disjoint parts."""
+    from speechrec import console, locate
+    from speechrec.config import load_config
+    from speechrec.extract import extract as run_extract
+
+    overrides = _overrides(set_)
+    if words is not None:
+        overrides["data.words"] = [word.strip() for word in words.split(",") if word.strip()]
+    _override(overrides, {"data.speaker_pattern": speaker_pattern, "data.split_by": split_by})
+    settings = load_config(config, overrides)
+    chosen = source or locate.default_recordings()
+    if source is None:
+        _say(f"recordings: {chosen}")
+    with console.clips_progress("extracting") as progress:
+        summary = run_extract(
+            chosen, out, settings,
+            workers=workers or locate.cores(), strict=strict, progress=progress,
+        )  # fmt: skip
+    typer.echo(console.extract_text(summary))
+
+
+@app.command()
+def train(
+    features: Annotated[Path, typer.Option(help="Feature store.")] = Path("runs/features"),
+    out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/default"),
+    model: Annotated[str | None, typer.Option(help="Network: dense or cnn.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training part.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, order and dropout.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with a stopped run.")] = False,
+    tensorboard: Annotated[bool, typer.Option(help="Also write TensorBoard files.")] = False,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Train a network and write one recogniser file."""
+    from speechrec import console, store
+    from speechrec.config import load_config
+
+    overrides = _overrides(set_)
+    _override(overrides, {"model.kind": model, "train.epochs": epochs, "train.seed": seed})
+    settings = load_config(config, overrides, features=store.load_info(features).config)
+    _quiet_tensorflow()
+    try:
+        from speechrec.run import make_run
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("speechrec train", "train", error.name) from error
+    _say(f"features: {features}")
+    with console.epochs_progress() as (on_step, on_epoch):
+        done = make_run(
+            features, out, settings, resume=resume, tensorboard=tensorboard,
+            on_step=on_step, on_epoch=on_epoch,
+        )  # fmt: skip
+    typer.echo(console.train_text(done))
+
+
+@app.command()
+def evaluate(
+    recordings: Annotated[
+        Path | None,
+        typer.Argument(help="Labelled recordings to test on instead of a feature store."),
+    ] = None,
+    model: ModelOption = None,
+    features: Annotated[Path, typer.Option(help="Feature store.")] = Path("runs/features"),
+    part: Annotated[Part, typer.Option(help="Part of the store to test on.")] = "testing",
+    speaker_pattern: PatternOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page with pictures here.")] = None,
+) -> None:
+    """Measure a recogniser file: accuracy, recall, calibration, confusion, speakers."""
+    from speechrec import store
+    from speechrec.config import check_same_features
+    from speechrec.recognizer import Recognizer
+
+    try:
+        from speechrec.evaluate import evaluate as run_evaluate
+        from speechrec.files import write_text
+        from speechrec.report import to_html, to_text
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("speechrec evaluate", "train", error.name) from error
+    path = _choose_model(model)
+    recognizer = Recognizer.load(path)
+    if recordings is not None:
+        from speechrec.testset import read_testset
+
+        clips, faults = read_testset(recordings, recognizer, speaker_pattern=speaker_pattern or "")
+        for fault in faults:
+            _say(f"not used: {fault.message}")
+        title = f"{path.stem} on {recordings}"
+    else:
+        clips = store.load_features(features, part)
+        check_same_features(clips.config, recognizer.config, what=f"the feature store {features}")
+        if clips.labels != recognizer.labels:
+            raise DatasetError(
+                f"{features} has the labels {', '.join(clips.labels)}, but {path} knows "
+                f"{', '.join(recognizer.labels)}; extract with the recogniser's words"
+            )
+        title = f"{path.stem}: {part} part"
+    report = run_evaluate(recognizer.scores, clips)
+    typer.echo(json.dumps(report.to_json()) if as_json else to_text(report))
+    if html is None and (path.parent / "history.csv").exists():
+        html = path.parent / "evaluation.html"
+    if html is not None:
+        write_text(html, to_html(report, title=title))
+        _say(f"pictures: {html}")
+
+
+@app.command()
+def predict(
+    paths: Annotated[
+        list[str], typer.Argument(help="Sound files, folders, or - for standard input.")
+    ],
+    model: ModelOption = None,
+    top: Annotated[int, typer.Option(min=1, help="How many words to show.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file.")] = False,
+    mc_dropout: Annotated[
+        int, typer.Option(min=0, help="Monte-Carlo dropout passes; 0 keeps dropout off.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the Monte-Carlo dropout masks.")] = 0,
+) -> None:
+    """Say which word each file holds; dropout is off unless --mc-dropout asks for it."""
+    from speechrec import locate
+    from speechrec.recognizer import Recognizer
+    from speechrec.transcribe import failure_record, transcribe
+
+    recognizer = Recognizer.load(_choose_model(model))
+    failed = False
+    for path in locate.sounds(paths):
+        source = sys.stdin.buffer if path == "-" else Path(path)
+        try:
+            heard = transcribe(recognizer, source, path, passes=mc_dropout, seed=seed)
+        except SpeechrecError as error:
+            failed = True
+            if as_json:
+                typer.echo(json.dumps(failure_record(path, error)))
+            _say(f"speechrec: {error}")
+            continue
+        typer.echo(json.dumps(heard.record()) if as_json else heard.text(top))
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def synth(
+    words: Annotated[
+        str, typer.Option(help="Words to speak, comma-separated.")
+    ] = "yes,no,up,down,left,right,stop,go",
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("data/synthetic"),
+    others: Annotated[
+        str | None, typer.Option(help="Words for _unknown_; default: a list of common words.")
+    ] = None,
+    voices: Annotated[int, typer.Option(min=3, help="Voices, spread over the parts.")] = 60,
+    seed: Annotated[int, typer.Option(min=0, help="Of speeds, pitches and noise.")] = 0,
+) -> None:
+    """Speak words with synthetic voices, for a first recogniser without any recordings."""
+    from speechrec import console
+    from speechrec.synth import OTHER_WORDS, synthesise
+
+    spoken = tuple(filter(None, map(str.strip, words.split(","))))
+    unknown = OTHER_WORDS if others is None else tuple(filter(None, map(str.strip, others.split(","))))
+    with console.clips_progress("speaking") as progress:
+        made = synthesise(out, spoken, unknown, voices=voices, seed=seed, progress=progress)
+    typer.echo(
+        f"{made.clips} clips of {made.words} words by {made.voices} synthetic voices "
+        f"({', '.join(made.engines)}) in {out}"
+    )
+
+
+def main() -> None:
+    """Run the command line; the one place where errors become a line and an exit code."""
+    # Products this small only get slower with threads; must be set before numpy is loaded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        # A file name that is no text must not stop the others.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    try:
+        app()
+    except SpeechrecError as error:
+        _say(f"speechrec: {error}")
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of our output has gone (speechrec predict ... | head).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _choose_model(model: Path | None) -> Path:
+    from speechrec import locate
+
+    path, why = locate.recogniser(model)
+    if why:
+        _say(f"recogniser: {path} ({why})")
+    return path
+
+
+def _override(overrides: dict[str, Any], options: dict[str, Any]) -> None:
+    overrides.update({name: value for name, value in options.items() if value is not None})
+
+
+def _overrides(pairs: list[str] | None) -> dict[str, Any]:
+    from speechrec.config import parse_override
+
+    return dict(map(parse_override, pairs or []))
+
+
+def _quiet_tensorflow() -> None:
+    """Errors only; its start-up lines about processor features help nobody here."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,0 +1,102 @@
+"""What the commands show: progress bars and summaries."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from speechrec.config import PARTS
+
+if TYPE_CHECKING:
+    from speechrec.extract import ExtractSummary
+    from speechrec.run import RunResult
+    from speechrec.train import EpochRow, Step
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+@contextmanager
+def clips_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that is moved by calls with (done, total)."""
+    with _progress() as bar:
+        task = bar.add_task(what, total=None, note="")
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def epochs_progress() -> Iterator[tuple[Callable[["Step"], None], Callable[["EpochRow"], None]]]:
+    """A bar over all batches of a training, and a line for every epoch."""
+    with _progress() as bar:
+        task = bar.add_task("training", total=None, note="")
+
+        def on_step(step: "Step") -> None:
+            done = (step.epoch - 1) * step.batches + step.batch
+            bar.update(
+                task, completed=done, total=step.epochs * step.batches,
+                description=f"epoch {step.epoch}/{step.epochs}",
+                note=f"accuracy {step.accuracy:.1%} with dropout on",
+            )  # fmt: skip
+
+        def on_epoch(row: "EpochRow") -> None:
+            bar.console.print(
+                f"epoch {row.epoch}: validation {row.val_accuracy:.1%}, training "
+                f"{row.accuracy:.1%} with dropout on, {row.accuracy_dropout_off:.1%} off, "
+                f"{row.seconds:.1f} s",
+                highlight=False,
+            )
+
+        yield on_step, on_epoch
+
+
+def extract_text(summary: "ExtractSummary") -> str:
+    """Clips and hours by part and label, bad files by reason, and notes."""
+    width = max(map(len, summary.labels))
+    lines = [f"{'':{width}}" + "".join(f"{part:>22}" for part in PARTS)]
+    for label in (*summary.labels, "all"):
+        cells = []
+        for part in PARTS:
+            chosen = summary.labels if label == "all" else (label,)
+            count = sum(summary.counts[part, name] for name in chosen)
+            hours = sum(summary.seconds[part, name] for name in chosen) / 3600
+            cells.append(f"{count:8} clips {hours:6.2f} h")
+        lines.append(f"{label:{width}}" + "".join(cells))
+    if summary.speakers:
+        counts = ", ".join(f"{summary.speakers.get(part, 0)} {part}" for part in PARTS)
+        lines.append(f"speakers: {counts}")
+    lines += [f"note: {note}" for note in summary.notes]
+    if summary.faults:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in summary.faults.most_common())
+        lines.append(f"not used: {sum(summary.faults.values())} files ({kinds}), first of them:")
+        lines += [f"  {message}" for message in summary.first_faults]
+        lines.append(f"all of them with their reasons: {summary.folder / 'skipped.jsonl'}")
+    lines.append(f"features: {summary.folder}")
+    return "\n".join(lines)
+
+
+def train_text(done: "RunResult") -> str:
+    """The end of a training: which epoch was kept, how good it is, where it is."""
+    result = done.result
+    return "\n".join(
+        [
+            f"kept epoch {result.kept_epoch} of {len(result.history)}",
+            f"training accuracy    {result.accuracy_dropout_on:.1%} with dropout on, "
+            f"{result.accuracy_dropout_off:.1%} with dropout off (as in prediction)",
+            f"validation accuracy  {result.val_accuracy:.1%}",
+            f"{done.part} accuracy     {done.report.accuracy:.1%} "
+            "(of the recogniser file; speechrec evaluate says more)",
+            f"report: {done.recogniser.parent / 'report.html'}",
+            f"recogniser: {done.recogniser}",
+        ]
+    )

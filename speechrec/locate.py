@@ -1,0 +1,89 @@
+"""Defaults of the bare commands: which recordings, which recogniser, which files."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from speechrec.bundle import SUFFIX
+from speechrec.errors import AudioError, BundleError, DatasetError
+from speechrec.recordings import sound_files
+
+_DATA, _RUNS = Path("data"), Path("runs")
+_MODEL_VARIABLE = "SPEECHREC_MODEL"
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_recordings() -> Path:
+    """``data/speech_commands``, or else the only folder of recordings under ``data/``.
+
+    Raises:
+        DatasetError: there is none, or more than one.
+    """
+    usual = _DATA / "speech_commands"
+    if usual.is_dir():
+        return usual
+    folders = [path for path in sorted(_DATA.glob("*")) if path.is_dir() and _has_word_folders(path)]
+    if len(folders) == 1:
+        return folders[0]
+    if folders:
+        names = ", ".join(map(str, folders))
+        raise DatasetError(f"expected one folder of recordings under data/, found {names}; name one")
+    raise DatasetError(
+        "expected recordings under data/, found none. Three ways to get some: put your own into "
+        "data/NAME/WORD/*.wav; unpack Google's Speech Commands into data/speech_commands; or let "
+        "synthetic voices speak with: speechrec synth"
+    )
+
+
+def _has_word_folders(folder: Path) -> bool:
+    return any(path.is_dir() and not path.name.startswith((".", "_")) for path in folder.iterdir())
+
+
+def recogniser(model: Path | None) -> tuple[Path, str]:
+    """The recogniser file to use, and why it was chosen where the user did not say.
+
+    A run folder stands for the recogniser in it.
+
+    Raises:
+        BundleError: there is none.
+    """
+    if model is not None:
+        return _in_folder(model), ""
+    if named := os.environ.get(_MODEL_VARIABLE):
+        return _in_folder(Path(named)), f"${_MODEL_VARIABLE}"
+    found = [path for path in _RUNS.glob(f"*/*{SUFFIX}") if not path.name.startswith(".")]
+    if found:
+        return max(found, key=lambda path: path.stat().st_mtime_ns), "newest under runs/"
+    raise BundleError(
+        "expected a recogniser, found none: train one with 'speechrec train', or name one with "
+        f"--model FILE{SUFFIX} or ${_MODEL_VARIABLE}"
+    )
+
+
+def _in_folder(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob(f"*{SUFFIX}"))
+    if len(found) != 1:
+        raise BundleError(f"{path}: expected one recogniser file (*{SUFFIX}) in it, found {len(found)}")
+    return found[0]
+
+
+def sounds(paths: list[str]) -> Iterator[str]:
+    """The paths themselves, folders replaced by the sound files in them.
+
+    Raises:
+        AudioError: a folder holds no sound file.
+    """
+    for path in paths:
+        if path == "-" or not os.path.isdir(path):
+            yield path
+            continue
+        found = sound_files(Path(path))
+        if not found:
+            raise AudioError("missing", f"{path}: expected sound files in this folder, found none")
+        yield from map(str, found)

@@ -1,0 +1,144 @@
+"""A report as text, and as one HTML page with its pictures inside."""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from speechrec.evaluate import Report
+from speechrec.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from speechrec.train import EpochRow
+
+
+def to_text(report: Report) -> str:
+    """The figures for a terminal."""
+    lines = [
+        f"{report.clips} clips",
+        f"accuracy                  {_percent(report.accuracy)}",
+        f"accuracy without silence  {_percent(report.accuracy_without_silence)}",
+        f"unknown words recalled    {_percent(report.unknown_recall)}",
+        f"calibration error (ECE)   {_percent(report.ece)}",
+    ]
+    if (speakers := report.speakers) is not None:
+        lines.append(
+            f"by speaker                worst {_percent(speakers.worst)}, tenth percentile "
+            f"{_percent(speakers.tenth_percentile)}, median {_percent(speakers.median)} "
+            f"({speakers.speakers} speakers with {speakers.least_clips} clips or more)"
+        )
+    width = max(map(len, report.labels))
+    lines += ["", f"{'':{width}}  precision  recall  clips"]
+    for label, figures in report.per_class.items():
+        precision, recall = _percent(figures.precision), _percent(figures.recall)
+        lines.append(f"{label:{width}}  {precision:>9}  {recall:>6}  {figures.clips:5}")
+    if report.mistakes:
+        lines += ["", "most confident mistakes"]
+        lines += [
+            f"{mistake.confidence:.2f}  {mistake.expected} heard as {mistake.answered}  {mistake.path}"
+            for mistake in report.mistakes
+        ]
+    return "\n".join(lines)
+
+
+def to_html(report: Report, *, title: str, history: Sequence["EpochRow"] = ()) -> str:
+    """One page that needs nothing else: figures, tables, pictures."""
+    pictures = [("Confusion", confusion_figure(report)), ("Calibration", reliability_figure(report))]
+    if history:
+        pictures.append(("Training", curves_figure(history)))
+    images = "\n".join(
+        f'<figure><img alt="{name}" src="data:image/png;base64,{_png_base64(figure)}">'
+        f"<figcaption>{name}</figcaption></figure>"
+        for name, figure in pictures
+    )
+    return (
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
+        f"<style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n"
+        f"<pre>{html.escape(to_text(report))}</pre>\n{images}\n</html>\n"
+    )
+
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "pre{overflow-x:auto;background:#f5f5f5;padding:1rem}figure{margin:2rem 0}img{max-width:100%}"
+)
+
+
+def write_curves(path: Path, history: Sequence["EpochRow"]) -> None:
+    """The learning curves as a PNG."""
+    with replacing(path) as partial:
+        curves_figure(history).savefig(partial, dpi=110)
+
+
+def curves_figure(history: Sequence["EpochRow"]) -> "Figure":
+    """Accuracy and loss by epoch; training accuracy with dropout on and off."""
+    figure = _figure(9, 4)
+    left, right = figure.subplots(1, 2)
+    epochs = [row.epoch for row in history]
+    left.plot(epochs, [row.accuracy for row in history], label="training, dropout on")
+    left.plot(epochs, [row.accuracy_dropout_off for row in history], label="training, dropout off")
+    left.plot(epochs, [row.val_accuracy for row in history], label="validation")
+    left.set(xlabel="epoch", ylabel="accuracy")
+    right.plot(epochs, [row.loss for row in history], label="training, dropout on")
+    right.plot(epochs, [row.val_loss for row in history], label="validation")
+    right.set(xlabel="epoch", ylabel="cross-entropy")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure
+
+
+def confusion_figure(report: Report) -> "Figure":
+    """Truths in rows, answers in columns, shaded by share of the row."""
+    size = 3 + 0.5 * len(report.labels)
+    figure = _figure(size, size)
+    axes = figure.subplots()
+    shares = [[count / max(1, sum(row)) for count in row] for row in report.confusion]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ticks = range(len(report.labels))
+    axes.set_xticks(ticks, report.labels, rotation=90)
+    axes.set_yticks(ticks, report.labels)
+    axes.set(xlabel="answered", ylabel="said")
+    for i, row in enumerate(report.confusion):
+        for j, count in enumerate(row):
+            if count:
+                colour = "white" if shares[i][j] > 0.5 else "black"
+                axes.text(j, i, str(count), ha="center", va="center", color=colour, fontsize=8)
+    return figure
+
+
+def reliability_figure(report: Report) -> "Figure":
+    """Accuracy against confidence; on the diagonal, confidence can be taken at its word."""
+    figure = _figure(5, 4.5)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], linestyle="--", color="grey", label="perfectly calibrated")
+    confidence, accuracy, _ = zip(*report.reliability, strict=True)
+    axes.plot(confidence, accuracy, marker="o", label=f"ECE {report.ece:.1%}")
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+def _figure(width: float, height: float) -> Any:
+    # Without pyplot there is no global state and no display to look for.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _png_base64(figure: "Figure") -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

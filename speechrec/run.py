@@ -1,0 +1,157 @@
+"""A run: from a feature store to a run folder with the recogniser, its report and its history.
+
+    runs/NAME/config.toml  history.csv  curves.png  model.keras  NAME.speechrec  report.json  report.html
+"""
+
+import dataclasses
+import json
+import math
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import tomli_w
+
+from speechrec import bundle, report, store
+from speechrec.config import Config, check_same_features
+from speechrec.errors import DatasetError
+from speechrec.evaluate import Report, evaluate
+from speechrec.export import dropout_shapes, to_tflite
+from speechrec.features import mel_filterbank
+from speechrec.files import replacing, write_json, write_text
+from speechrec.recognizer import Recognizer
+from speechrec.train import EpochRow, Step, TrainResult, finish, train
+
+# Clips on which the exported network is held against Keras before it is written.
+_PROBE_CLIPS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """``report`` is of the testing part, or of the validation part where there is no testing."""
+
+    recogniser: Path
+    result: TrainResult
+    report: Report
+    part: str
+
+
+def make_run(
+    features: Path,
+    run: Path,
+    config: Config,
+    *,
+    resume: bool = False,
+    tensorboard: bool = False,
+    on_step: Callable[[Step], None] = lambda step: None,
+    on_epoch: Callable[[EpochRow], None] = lambda row: None,
+) -> RunResult:
+    """Train on a feature store and write everything that belongs to the run.
+
+    The recogniser, the report and the Keras model of an earlier run in the same folder stay until
+    the new ones are ready.
+
+    Raises:
+        SettingsMismatchError: the store has other front-end settings than ``config``.
+        DatasetError: the store is unfinished or has no training or validation clips.
+        TrainingError: nothing to resume, or the loss is not finite.
+    """
+    info = store.load_info(features)
+    check_same_features(info.config, config.features, what=f"the feature store {features}")
+    training = store.load_features(features, "training")
+    validation = store.load_features(features, "validation")
+    run.mkdir(parents=True, exist_ok=True)
+    write_text(run / "config.toml", tomli_w.dumps(dataclasses.asdict(config)))
+    result = train(
+        training, validation, run, config,
+        resume=resume, tensorboard=tensorboard, on_step=on_step, on_epoch=on_epoch,
+    )  # fmt: skip
+    with replacing(run / "model.keras") as partial:
+        result.model.save(partial)
+    report.write_curves(run / "curves.png", result.history)
+    try:
+        part, features_set = "testing", store.load_features(features, "testing")
+    except DatasetError:
+        part, features_set = "validation", validation
+    recogniser = run / f"{run.name}{bundle.SUFFIX}"
+    content = to_tflite(result.model, validation.x[:_PROBE_CLIPS])
+    manifest = _manifest(run.name, info, config, result)
+    figures = _write_and_score(recogniser, manifest, content, features_set, part)
+    write_report(run, figures, part, history=result.history)
+    finish(run)
+    return RunResult(recogniser, result, figures, part)
+
+
+def write_report(run: Path, figures: Report, part: str, *, history: tuple[EpochRow, ...] = ()) -> None:
+    """``report.json`` and ``report.html`` of a run folder."""
+    write_json(run / "report.json", {"part": part, **figures.to_json()})
+    title = f"{run.name}: {part} part"
+    write_text(run / "report.html", report.to_html(figures, title=title, history=history))
+
+
+def _write_and_score(
+    path: Path,
+    manifest: dict[str, Any],
+    content: bytes,
+    features: store.FeatureSet,
+    part: str,
+) -> Report:
+    """Write the recogniser, evaluate the file itself, and write it again with its figures."""
+    mel = mel_filterbank(features.config)
+    with replacing(path) as partial:
+        bundle.write_bundle(partial, manifest=manifest, model=content, mel=mel)
+        figures = evaluate(Recognizer.load(partial).scores, features)
+        metrics = {
+            "part": part,
+            "clips": figures.clips,
+            "accuracy": figures.accuracy,
+            "accuracy_without_silence": figures.accuracy_without_silence,
+            "unknown_recall": figures.unknown_recall,
+            "ece": figures.ece,
+        }
+        manifest = {**manifest, "metrics": {**manifest["metrics"], **metrics}}
+        bundle.write_bundle(partial, manifest=manifest, model=content, mel=mel)
+    return figures
+
+
+def _manifest(
+    name: str, info: store.StoreInfo, config: Config, result: TrainResult
+) -> dict[str, Any]:
+    versions = {
+        package: version(package)
+        for package in ("speechrec", "tensorflow", "keras", "numpy", "librosa", "ai-edge-litert")
+    }
+    return {
+        "name": name,
+        "labels": list(info.labels),
+        "features": dataclasses.asdict(info.config),
+        "features_hash": info.config.hash,
+        "mel_sha256": info.summary["mel_sha256"],
+        "network": {
+            **dataclasses.asdict(config.model), "parameters": _trainable(result.model)
+        },
+        "dropout": dropout_shapes(result.model),
+        "temperature": 1.0,
+        "threshold": 0.0,
+        "training": {
+            **json.loads(json.dumps(dataclasses.asdict(config.train))),
+            "kept_epoch": result.kept_epoch,
+            "parts": info.summary["parts"],
+            "speakers": info.summary["speakers"],
+            "attribution": info.summary["data"].get("attribution", ""),
+        },
+        "metrics": {
+            "training_accuracy_dropout_on": result.accuracy_dropout_on,
+            "training_accuracy_dropout_off": result.accuracy_dropout_off,
+            "validation_accuracy": result.val_accuracy,
+        },
+        "versions": {**versions, "python": platform.python_version()},
+    }  # fmt: skip
+
+
+def _trainable(model: keras.Model) -> int:
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)

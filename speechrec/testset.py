@@ -1,0 +1,62 @@
+"""Labelled recordings as a recogniser hears them: for measuring one on recordings of one's own."""
+
+from pathlib import Path
+
+import numpy as np
+
+from speechrec.audio import read_audio
+from speechrec.config import UNKNOWN
+from speechrec.errors import AudioError, DatasetError
+from speechrec.recognizer import Recognizer
+from speechrec.recordings import Corpus, Fault
+from speechrec.store import FeatureSet, StoredClip
+
+
+def read_testset(
+    source: Path, recognizer: Recognizer, *, speaker_pattern: str = ""
+) -> tuple[FeatureSet, list[Fault]]:
+    """Every recording of a corpus through the recogniser's own front end, whatever its part.
+
+    Words that the recogniser does not know count as unknown words.
+
+    Returns:
+        The features with their answers, and the files that could not be read.
+
+    Raises:
+        DatasetError: nothing can be used, or there is a word that has no label to go to.
+    """
+    vectors, clips, faults = [], [], []
+    for item in Corpus(source, speaker_pattern=speaker_pattern):
+        if isinstance(item, Fault):
+            faults.append(item)
+            continue
+        label = item.word if item.word in recognizer.labels else UNKNOWN
+        if label not in recognizer.labels:
+            raise DatasetError(
+                f"{item.path}: the recogniser knows neither the word {item.word!r} nor unknown "
+                f"words; it knows {', '.join(recognizer.labels)}"
+            )
+        rate = recognizer.config.sample_rate_hz
+        try:
+            wave = read_audio(
+                Path(item.path), sample_rate_hz=rate,
+                offset_s=item.offset_s, duration_s=item.duration_s,
+            )  # fmt: skip
+        except AudioError as error:
+            faults.append(Fault.of(item.path, error))
+            continue
+        vectors.append(recognizer.features(wave))
+        clips.append(
+            StoredClip(
+                0, len(clips), item.path, label, item.word, item.speaker, "testing",
+                item.offset_s, len(wave) / rate, 0.0, "",
+            )  # fmt: skip
+        )
+    if not clips:
+        reason = f" (first reason: {faults[0].message})" if faults else ""
+        raise DatasetError(f"{source}: no recording can be used{reason}")
+    index = {label: number for number, label in enumerate(recognizer.labels)}
+    y = np.array([index[clip.label] for clip in clips], dtype=np.int64)
+    return FeatureSet(
+        np.stack(vectors), y, recognizer.labels, tuple(clips), recognizer.config
+    ), faults
