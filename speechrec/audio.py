@@ -9,7 +9,7 @@ import io
 import os
 import stat
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +26,7 @@ MIN_RATE_HZ, MAX_RATE_HZ = 4000, 768_000
 # Files above this size are decoded block by block instead of being held in memory.
 WHOLE_FILE_BYTES = 64 << 20
 _BLOCK_FRAMES = 1 << 16
+_READ_BYTES = 1 << 20
 # Programs that write to a pipe put a huge length into the header because they cannot go back.
 _STREAMED_SIZE = 0x7FFF0000
 
@@ -39,10 +40,14 @@ Source = Path | str | bytes | BinaryIO
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """``samples``: (channels, frames) float32 as stored in the file, full scale = 1."""
+    """``samples``: (channels, frames) float32 as stored in the file, full scale = 1.
+
+    ``integer`` files cannot go past full scale.
+    """
 
     samples: Samples
     rate_hz: int
+    integer: bool = False
 
     @property
     def frames(self) -> int:
@@ -83,9 +88,8 @@ def decode(
     """
     name = name or (str(source) if isinstance(source, str | Path) else "<stream>")
     if isinstance(source, str | Path):
-        source = Path(source)
         if _regular_size(source) > WHOLE_FILE_BYTES or offset_s > 0 or duration_s is not None:
-            decoded = _decode_with_libsndfile(source, name, offset_s, duration_s)
+            decoded = _decode_with_libsndfile(Path(source), name, offset_s, duration_s)
         else:
             decoded = _decode_bytes(read_bytes(source), name)
     else:
@@ -94,7 +98,7 @@ def decode(
         if offset_s > 0 or duration_s is not None:
             start = round(offset_s * decoded.rate_hz)
             stop = None if duration_s is None else start + round(duration_s * decoded.rate_hz)
-            decoded = Decoded(decoded.samples[:, start:stop], decoded.rate_hz)
+            decoded = replace(decoded, samples=decoded.samples[:, start:stop])
     if not decoded.frames:
         segment = f" from {offset_s:g} s on" if offset_s else ""
         raise AudioError("empty", f"{name}: expected sound, found no samples{segment}")
@@ -108,8 +112,7 @@ def to_mono(decoded: Decoded, *, sample_rate_hz: int) -> Samples:
     """
     samples = decoded.samples
     mono = samples[0] if len(samples) == 1 else samples.mean(axis=0, dtype=np.float32)
-    peak = max(float(mono.max()), -float(mono.min()))
-    if peak > 1.0:
+    if not decoded.integer and (peak := max(float(mono.max()), -float(mono.min()))) > 1.0:
         mono = mono / np.float32(peak)
     if decoded.rate_hz != sample_rate_hz:
         import soxr
@@ -150,8 +153,15 @@ def check_usable_for_training(decoded: Decoded, *, name: str) -> None:
 def read_bytes(path: str | Path) -> bytes:
     """The bytes of a file, with the system's complaints as `AudioError`."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.readall() or b""
+        # A file object costs as much as the reading itself.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            blocks = []
+            while block := os.read(descriptor, _READ_BYTES):
+                blocks.append(block)
+            return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError as error:
         raise AudioError("missing", f"{path}: no such file") from error
     except OSError as error:
@@ -193,9 +203,9 @@ def file_sha256(path: Path) -> str:
         raise AudioError("unreadable", f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _regular_size(path: Path) -> int:
+def _regular_size(path: str | Path) -> int:
     try:
-        status = path.stat()
+        status = os.stat(path)
     except FileNotFoundError as error:
         raise AudioError("missing", f"{path}: no such file") from error
     except (OSError, ValueError) as error:
@@ -223,7 +233,7 @@ def _decode_bytes(data: bytes, name: str) -> Decoded:
         _check_length(layout.size // layout.block, layout.rate_hz, name)
         samples = _decode_pcm(data, layout, name)
         if samples is not None:
-            return Decoded(samples, layout.rate_hz)
+            return Decoded(samples, layout.rate_hz, integer=layout.tag == _PCM)
     return _decode_with_libsndfile(io.BytesIO(data), name, 0.0, None)
 
 
@@ -305,8 +315,7 @@ def _decode_pcm(data: bytes, wav: _WavLayout, name: str) -> Samples | None:
         wide[:, 1:] = raw.reshape(-1, 3)
         samples = wide.view("<i4")[:, 0].astype(np.float32) / np.float32(2**31)
     else:
-        samples = raw.astype(np.float32)
-        samples *= np.float32(2.0 ** (1 - wav.bits))
+        samples = np.multiply(raw, np.float32(2.0 ** (1 - wav.bits)), dtype=np.float32)
     return samples.reshape(frames, wav.channels).T
 
 

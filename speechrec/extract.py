@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
@@ -32,8 +33,8 @@ from speechrec.files import replace_folder, replacing, write_json
 from speechrec.recordings import Fault
 
 SHARD_CLIPS = 512
-# Shards handed to the workers ahead of the one waited for, a worker.
-_AHEAD = 2
+# Shards handed to the workers ahead of the one waited for.
+_AHEAD = 8
 
 Progress = Callable[[int, int], None]
 
@@ -86,21 +87,21 @@ def extract(
     """
     if folder.exists() and not (folder / store.INFO_NAME).exists() and any(folder.iterdir()):
         raise DatasetError(f"{folder}: not a feature store, so it is not replaced; choose another --out")
-    plan = plan_dataset(source, config.data)
-    if strict and plan.faults:
-        raise DatasetError(plan.faults[0].message)
     mel_filterbank(config.features)
-    partial = folder.with_name(folder.name + ".partial")
-    partial.mkdir(parents=True, exist_ok=True)
-    jobs = _jobs(plan.clips(), partial, config)
-    done = shards = 0
-    for finished in _run(jobs, workers):
-        shards += 1
-        done += finished.clips
-        if strict and finished.first_fault:
-            raise DatasetError(finished.first_fault)
-        progress(min(done, plan.expected_clips), plan.expected_clips)
-    progress(done, done)
+    with _workers(workers, config.features) as pool:
+        plan = plan_dataset(source, config.data)
+        if strict and plan.faults:
+            raise DatasetError(plan.faults[0].message)
+        partial = folder.with_name(folder.name + ".partial")
+        partial.mkdir(parents=True, exist_ok=True)
+        done = shards = 0
+        for finished in _run(_jobs(plan.clips(), partial, config), pool):
+            shards += 1
+            done += finished.clips
+            if strict and finished.first_fault:
+                raise DatasetError(finished.first_fault)
+            progress(min(done, plan.expected_clips), plan.expected_clips)
+        progress(done, done)
     summary = _finish(partial, shards, plan.labels, plan.faults, config)
     summary.notes += plan.notes + _missing_classes(summary)
     replace_folder(partial, folder)
@@ -121,29 +122,40 @@ class _Finished:
     first_fault: str
 
 
-def _run(jobs: Iterator[_Job], workers: int) -> Iterator[_Finished]:
-    """Results in the order of the jobs, with a bounded number of jobs under way."""
-    if workers <= 1:
-        yield from map(_make_shard, jobs)
+@contextmanager
+def _workers(count: int, config: FeatureConfig) -> Iterator[ProcessPoolExecutor | None]:
+    """Worker processes that set themselves up at once, while the corpus is being walked."""
+    if count <= 1:
+        yield None
         return
     # One thread of linear algebra a worker: the processes are the parallelism.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting: deque[Future[_Finished]] = deque()
-        try:
-            for job in jobs:
-                waiting.append(pool.submit(_make_shard, job))
-                if len(waiting) > workers * _AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool as error:
-            raise DatasetError(
-                "a worker process died (out of memory?); run the same command again to go on where "
-                "it stopped, with fewer --workers"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+    try:
+        for _ in range(count):
+            pool.submit(_front_end, config)
+        yield pool
+    except BrokenProcessPool as error:
+        raise DatasetError(
+            "a worker process died (out of memory?); run the same command again to go on where "
+            "it stopped, with fewer --workers"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _run(jobs: Iterator[_Job], pool: ProcessPoolExecutor | None) -> Iterator[_Finished]:
+    """Results in the order of the jobs, with a bounded number of jobs under way."""
+    if pool is None:
+        yield from map(_make_shard, jobs)
+        return
+    waiting: deque[Future[_Finished]] = deque()
+    for job in jobs:
+        waiting.append(pool.submit(_make_shard, job))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _make_shard(job: _Job) -> _Finished:

@@ -6,8 +6,10 @@ after each. So a run that was killed and resumed ends with the weights of one th
 """
 
 import csv
+import ctypes
 import dataclasses
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -93,6 +95,7 @@ def train(
         raise TrainingError(
             f"expected Keras on TensorFlow, got {keras.backend.backend()}; unset KERAS_BACKEND"
         )
+    _keep_freed_memory()
     keras.utils.set_random_seed(config.train.seed)
     tf.config.experimental.enable_op_determinism()
     checkpoint = _Checkpoint(run / "checkpoint", _identity(training, validation, config))
@@ -127,6 +130,21 @@ def train(
     )
 
 
+def _keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory, which TensorFlow asks for again a millisecond later.
+
+    Giving it back to the system at each step makes a step of the dense network take twice as long.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        for option, value in ((_M_MMAP_THRESHOLD, 32 << 20), (_M_TOP_PAD, 64 << 20)):
+            mallopt(option, value)
+
+
+# From glibc's malloc.h.
+_M_TOP_PAD, _M_MMAP_THRESHOLD = -2, -3
+
+
 def finish(run: Path) -> None:
     """Remove the checkpoints of a run whose result has been written."""
     shutil.rmtree(run / "checkpoint", ignore_errors=True)
@@ -151,7 +169,11 @@ def _compiled(training: FeatureSet, config: Config) -> keras.Model:
         steps = config.train.epochs * len(_Batches(training, config, first_epoch=0))
         rate = keras.optimizers.schedules.CosineDecay(config.train.learning_rate, steps)
     model.compile(
-        keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy"]
+        keras.optimizers.Adam(rate),
+        "categorical_crossentropy",
+        metrics=["accuracy"],
+        # Compiling pays for convolutions (a third less time), not for dense layers.
+        jit_compile=config.model.kind == "cnn",
     )
     return model
 
