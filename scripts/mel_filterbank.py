@@ -1,6 +1,6 @@
 """Write speechrec/mel.npy: librosa's mel filterbank for the default front end.
 
-    python scripts/mel_filterbank.py
+python scripts/mel_filterbank.py
 """
 
 from pathlib import Path

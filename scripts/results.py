@@ -3,8 +3,8 @@
     speechrec extract data/speech_commands
     python scripts/results.py --out runs/results
 
-Prints a Markdown table (mean and spread over seeds on the testing part, time and peak memory of each
-training) and writes results.json. Finished runs found in the folder are used again.
+Prints a Markdown table (mean and spread over seeds on the testing part, time and peak memory of
+each training) and writes results.json. Finished runs found in the folder are used again.
 """
 
 import argparse
@@ -52,7 +52,10 @@ def row(config: str, runs: list[dict[str, float]]) -> str:
     seconds = statistics.median(run["seconds"] for run in runs)
     epochs = "/".join(f"{run['epochs']:.0f}" for run in runs)
     memory = max(run["memory_mb"] for run in runs)
-    cells = [config, *map(spread, ("accuracy", "accuracy_without_silence", "unknown_recall", "ece"))]
+    cells = [
+        config,
+        *map(spread, ("accuracy", "accuracy_without_silence", "unknown_recall", "ece")),
+    ]
     return "| " + " | ".join([*cells, epochs, f"{seconds:.0f} s", f"{memory:.0f} MB"]) + " |"
 
 
@@ -70,7 +73,8 @@ def main() -> None:
         for config in arguments.configs
     }
     write_json(arguments.out / "results.json", results)
-    print("| config | accuracy % | without silence % | unknown recall % | ECE % | epochs | time | memory |")
+    columns = "accuracy %", "without silence %", "unknown recall %", "ECE %"
+    print("| " + " | ".join(["config", *columns, "epochs", "time", "memory"]) + " |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for config, runs in results.items():
         print(row(config, runs))

@@ -51,7 +51,7 @@ class Decoded:
 
     @property
     def frames(self) -> int:
-        return self.samples.shape[1]
+        return int(self.samples.shape[1])
 
 
 def read_audio(
@@ -277,11 +277,14 @@ def _data_layout(
     tag, channels, rate_hz, _, block, bits = fmt
     if not channels or not block or not rate_hz:
         raise AudioError(
-            "not_audio", f"{name}: WAV header with {channels} channels, {rate_hz} Hz, {block}-byte frames"
+            "not_audio",
+            f"{name}: WAV header with {channels} channels, {rate_hz} Hz, {block}-byte frames",
         )
     available = len(data) - start
     riff_size = int.from_bytes(data[4:8], "little")
-    streamed = size >= _STREAMED_SIZE or (size == 0 and (riff_size == 0 or riff_size >= _STREAMED_SIZE))
+    streamed = size >= _STREAMED_SIZE or (
+        size == 0 and (riff_size == 0 or riff_size >= _STREAMED_SIZE)
+    )
     if streamed:
         size = available
     elif size > available:
@@ -335,7 +338,9 @@ def _decode_with_libsndfile(
         try:
             decoded = _read_blocks(file, name, offset_s, duration_s)
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-            raise AudioError("unreadable", f"{name}: cannot be decoded: {_reason(error)}") from error
+            raise AudioError(
+                "unreadable", f"{name}: cannot be decoded: {_reason(error)}"
+            ) from error
     _check_finite(decoded.samples, name)
     return decoded
 

@@ -24,7 +24,8 @@ def coloured_noise(
     spectrum = np.fft.rfft(rng.standard_normal(samples))
     hz = np.maximum(np.fft.rfftfreq(samples, 1 / sample_rate_hz), _LOWEST_HZ)
     noise = np.fft.irfft(spectrum * hz ** (-_EXPONENTS[colour] / 2), samples)
-    return (noise / np.abs(noise).max()).astype(np.float32)
+    scaled: Array = (noise / np.abs(noise).max()).astype(np.float32)
+    return scaled
 
 
 def gain(wave: Array, gain_db: float) -> Array:

@@ -95,18 +95,24 @@ def read_bundle(path: Path) -> Bundle:
             (float(layer["rate"]), tuple(map(int, layer["shape"]))) for layer in manifest["dropout"]
         )
         temperature, threshold = float(manifest["temperature"]), float(manifest["threshold"])
-        mel = np.load(io.BytesIO(members[MEL]), allow_pickle=False)
+        # Not np.load, which would also take an archive of arrays.
+        mel = np.lib.format.read_array(io.BytesIO(members[MEL]), allow_pickle=False)
         features_hash = manifest["features_hash"]
-    except (ConfigError, KeyError, TypeError, ValueError, EOFError) as error:
+    except (
+        ConfigError, KeyError, TypeError, ValueError, EOFError, MemoryError, OverflowError
+    ) as error:  # fmt: skip
         raise BundleError(f"{path}: its manifest is not usable: {error}") from error
     checks = (
         (features_hash == config.hash, "front-end settings do not match their hash"),
         (0 < len(labels) <= _MAX_LABELS, "expected labels"),
-        (all(isinstance(label, str) and label for label in labels), "labels must be words"),
-        (len(set(labels)) == len(labels), "a label stands twice"),
+        (isinstance(manifest["labels"], list)
+         and all(isinstance(label, str) and label for label in labels), "labels must be words"),
+        (len(set(map(str, labels))) == len(labels), "a label stands twice"),
         (mel.dtype == np.float32 and mel.shape == (config.bands, config.bins),
-         f"mel filterbank: expected {(config.bands, config.bins)} float32, got {mel.shape} {mel.dtype}"),
-        (bool(np.isfinite(mel).all()), "mel filterbank: has numbers that are not finite"),
+         f"mel filterbank: expected {(config.bands, config.bins)} float32, "
+         f"got {mel.shape} {mel.dtype}"),
+        (mel.dtype != np.float32 or bool(np.isfinite(mel).all()),
+         "mel filterbank: has numbers that are not finite"),
         (0.01 <= temperature <= 100, f"temperature {temperature} is out of range"),
         (0 <= threshold <= 1, f"threshold {threshold} is out of range"),
         (all(0 <= rate < 1 for rate, _ in dropout), "dropout rates are out of range"),
@@ -115,9 +121,7 @@ def read_bundle(path: Path) -> Bundle:
     for ok, problem in checks:
         if not ok:
             raise BundleError(f"{path}: at odds with itself: {problem}")
-    return Bundle(
-        labels, config, mel, members[MODEL], temperature, threshold, dropout, manifest
-    )
+    return Bundle(labels, config, mel, members[MODEL], temperature, threshold, dropout, manifest)
 
 
 def _read_members(path: Path) -> dict[str, bytes]:
@@ -145,7 +149,8 @@ def _read_members(path: Path) -> dict[str, bytes]:
         raise BundleError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise BundleError(
-            f"{path}: expected a recogniser file, got a damaged or truncated one ({error}); get it again"
+            f"{path}: expected a recogniser file, got a damaged or truncated one ({error}); "
+            "get it again"
         ) from error
 
 

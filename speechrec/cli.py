@@ -62,9 +62,7 @@ def extract(
     split_by: Annotated[
         str | None, typer.Option(help="speaker, or clip to let a speaker be in several parts.")
     ] = None,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Processes; 0 means one for each core.")
-    ] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 means one for each core.")] = 0,
     strict: Annotated[bool, typer.Option(help="Stop at the first bad file.")] = False,
     config: ConfigOption = None,
     set_: SetOption = None,
@@ -226,7 +224,9 @@ def synth(
     from speechrec.synth import OTHER_WORDS, synthesise
 
     spoken = tuple(filter(None, map(str.strip, words.split(","))))
-    unknown = OTHER_WORDS if others is None else tuple(filter(None, map(str.strip, others.split(","))))
+    unknown = (
+        OTHER_WORDS if others is None else tuple(filter(None, map(str.strip, others.split(","))))
+    )
     with console.clips_progress("speaking") as progress:
         made = synthesise(out, spoken, unknown, voices=voices, seed=seed, progress=progress)
     typer.echo(

@@ -205,9 +205,7 @@ class TrainConfig:
             value = getattr(self, name)
             _require(value > 0, f"train.{name}: expected a positive number, got {value}")
         _require(self.patience >= 0, f"train.patience: expected 0 or more, got {self.patience}")
-        _require(
-            0 <= self.seed < 2**31, f"train.seed: expected 0 to 2147483647, got {self.seed}"
-        )
+        _require(0 <= self.seed < 2**31, f"train.seed: expected 0 to 2147483647, got {self.seed}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,11 +266,14 @@ def config_from_dict(tree: Mapping[str, Any], *, features: FeatureConfig | None 
     kind = model.get("kind", "dense") if isinstance(model, Mapping) else "dense"
     preset = MODEL_PRESETS.get(kind, ModelConfig()) if isinstance(kind, str) else ModelConfig()
     bases: dict[str, Any] = {
-        "features": features or FeatureConfig(), "data": DataConfig(), "model": preset, "train": TrainConfig()
+        "features": features or FeatureConfig(), "data": DataConfig(),
+        "model": preset, "train": TrainConfig(),
     }  # fmt: skip
     unknown = sorted(set(tree) - set(bases))
     _require(not unknown, f"unknown section {', '.join(unknown)}; expected {', '.join(bases)}")
-    return Config(**{name: _replaced(base, tree.get(name, {}), name) for name, base in bases.items()})
+    return Config(
+        **{name: _replaced(base, tree.get(name, {}), name) for name, base in bases.items()}
+    )
 
 
 def features_from_dict(tree: object) -> FeatureConfig:

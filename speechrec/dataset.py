@@ -172,7 +172,11 @@ def _choose_words(corpus: Corpus, survey: _Survey, config: DataConfig) -> tuple[
 
 
 def _hint(survey: _Survey) -> str:
-    return f" (first of {len(survey.faults)} problems: {survey.faults[0].message})" if survey.faults else ""
+    return (
+        f" (first of {len(survey.faults)} problems: {survey.faults[0].message})"
+        if survey.faults
+        else ""
+    )
 
 
 def _group(item: Recording, config: DataConfig) -> str:
@@ -270,7 +274,9 @@ def _fit_splitter(survey: _Survey, config: DataConfig) -> tuple[Splitter, list[s
 
 def _is_drawn(item: Recording, share: float) -> bool:
     """Draw unknown words by the hash of their name, so that adding files keeps the others."""
-    return share >= 1 or _percentile("unknown/" + "/".join(Path(item.path).parts[-2:])) < share * 100
+    return (
+        share >= 1 or _percentile("unknown/" + "/".join(Path(item.path).parts[-2:])) < share * 100
+    )
 
 
 @dataclass(frozen=True, slots=True)

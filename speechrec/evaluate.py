@@ -19,7 +19,7 @@ _MISTAKES = 10
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
-    """``precision`` is None where the class was never answered, ``recall`` where it has no clips."""
+    """``precision`` is None where a class was never answered, ``recall`` where it has no clips."""
 
     precision: float | None
     recall: float | None
@@ -40,6 +40,8 @@ class SpeakerSpread:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
+    """A clip that was answered wrongly."""
+
     path: str
     expected: str
     answered: str
@@ -48,7 +50,7 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How good a recogniser is on one set of clips; ``confusion`` rows are truths, columns answers."""
+    """How good a recogniser is on some clips; ``confusion`` rows are truths, columns answers."""
 
     clips: int
     labels: tuple[str, ...]
@@ -117,7 +119,11 @@ def reliability_bins(
     """(mean confidence, accuracy, clips) of each of `ECE_BINS` equal bins that has clips."""
     bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     return tuple(
-        (float(confidence[bins == b].mean()), float(right[bins == b].mean()), int((bins == b).sum()))
+        (
+            float(confidence[bins == b].mean()),
+            float(right[bins == b].mean()),
+            int((bins == b).sum()),
+        )
         for b in np.unique(bins)
     )
 

@@ -86,7 +86,9 @@ def extract(
         SpeechrecError: nothing usable, a speaker in two parts, or the first bad file if ``strict``.
     """
     if folder.exists() and not (folder / store.INFO_NAME).exists() and any(folder.iterdir()):
-        raise DatasetError(f"{folder}: not a feature store, so it is not replaced; choose another --out")
+        raise DatasetError(
+            f"{folder}: not a feature store, so it is not replaced; choose another --out"
+        )
     mel_filterbank(config.features)
     with _workers(workers, config.features) as pool:
         plan = plan_dataset(source, config.data)
@@ -182,11 +184,19 @@ def _make_shard(job: _Job) -> _Finished:
         vectors[row] = vector
         lines.append(
             {
-                "shard": job.index, "row": row, "path": clip.path, "label": clip.label,
-                "word": clip.word, "speaker": clip.speaker, "part": clip.part,
-                "offset_s": clip.offset_s, "duration_s": round(seconds, 6),
-                "gain_db": clip.gain_db, "sha256": sha256, "sound": _sound_digest(vector),
-            }  # fmt: skip
+                "shard": job.index,
+                "row": row,
+                "path": clip.path,
+                "label": clip.label,
+                "word": clip.word,
+                "speaker": clip.speaker,
+                "part": clip.part,
+                "offset_s": clip.offset_s,
+                "duration_s": round(seconds, 6),
+                "gain_db": clip.gain_db,
+                "sha256": sha256,
+                "sound": _sound_digest(vector),
+            }
         )
         row += 1
     with replacing(job.folder / store.shard_name(job.index)) as partial:
@@ -249,7 +259,9 @@ def read_clip(clip: Clip, config: FeatureConfig) -> tuple[Array, str, float]:
     rate = config.sample_rate_hz
     if not clip.path:
         rng = np.random.default_rng(int(clip.offset_s))
-        wave = augment.coloured_noise(rng, config.clip_samples, colour=clip.word, sample_rate_hz=rate)
+        wave = augment.coloured_noise(
+            rng, config.clip_samples, colour=clip.word, sample_rate_hz=rate
+        )
         return augment.gain(wave, clip.gain_db), "", config.clip_ms / 1000
     if clip.offset_s == 0 and clip.duration_s is None:
         data = audio.read_bytes(clip.path)

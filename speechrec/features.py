@@ -46,10 +46,10 @@ def mel_filterbank(config: FeatureConfig) -> Array:
 def librosa_filterbank(config: FeatureConfig) -> Array:
     """librosa's filterbank for these settings; (bands, bins) float32."""
     try:
-        import librosa
+        from librosa import filters
     except ImportError as error:
         raise MissingExtraError("a front end of your own", "train", error.name) from error
-    mel: Array = librosa.filters.mel(
+    mel: Array = filters.mel(
         sr=config.sample_rate_hz,
         n_fft=config.window_samples,
         n_mels=config.bands,
@@ -84,7 +84,9 @@ class FrontEnd:
         self._mel_blocks = _mel_blocks(filterbank)
         # Hann, periodic as spectral analysis wants it and as librosa has it.
         n = np.arange(config.window_samples)
-        self._window = (0.5 - 0.5 * np.cos(2 * np.pi * n / config.window_samples)).astype(np.float32)
+        self._window = (0.5 - 0.5 * np.cos(2 * np.pi * n / config.window_samples)).astype(
+            np.float32
+        )
         self._frames = np.empty((config.frames, config.window_samples), dtype=np.float32)
         self._energy = np.empty((config.frames, config.bands), dtype=np.float32)
 

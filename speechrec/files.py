@@ -23,11 +23,13 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def write_text(target: Path, text: str) -> None:
+    """Write text as UTF-8, all or nothing."""
     with replacing(target) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def write_json(target: Path, value: Any) -> None:
+    """Write indented JSON, all or nothing."""
     write_text(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -26,12 +26,16 @@ def default_recordings() -> Path:
     usual = _DATA / "speech_commands"
     if usual.is_dir():
         return usual
-    folders = [path for path in sorted(_DATA.glob("*")) if path.is_dir() and _has_word_folders(path)]
+    folders = [
+        path for path in sorted(_DATA.glob("*")) if path.is_dir() and _has_word_folders(path)
+    ]
     if len(folders) == 1:
         return folders[0]
     if folders:
         names = ", ".join(map(str, folders))
-        raise DatasetError(f"expected one folder of recordings under data/, found {names}; name one")
+        raise DatasetError(
+            f"expected one folder of recordings under data/, found {names}; name one"
+        )
     raise DatasetError(
         "expected recordings under data/, found none. Three ways to get some: put your own into "
         "data/NAME/WORD/*.wav; unpack Google's Speech Commands into data/speech_commands; or let "
@@ -69,7 +73,9 @@ def _in_folder(path: Path) -> Path:
         return path
     found = sorted(path.glob(f"*{SUFFIX}"))
     if len(found) != 1:
-        raise BundleError(f"{path}: expected one recogniser file (*{SUFFIX}) in it, found {len(found)}")
+        raise BundleError(
+            f"{path}: expected one recogniser file (*{SUFFIX}) in it, found {len(found)}"
+        )
     return found[0]
 
 

@@ -90,7 +90,7 @@ class Network:
         return np.concatenate([self._predict(x=row[np.newaxis])["scores"] for row in x])
 
     def dropout_scores(self, vector: Array, *, passes: int, rng: np.random.Generator) -> Array:
-        """(passes, labels) posteriors of one (1024,) vector with dropout layers in training mode."""
+        """(passes, labels) posteriors of a (1024,) vector with dropout as in training."""
         if self._masked is None:
             raise SpeechrecError(
                 "expected a network with dropout for Monte-Carlo dropout, this one has none; "
@@ -110,7 +110,8 @@ class Network:
 def _mask(rng: np.random.Generator, rate: float, shape: tuple[int, ...]) -> Array:
     """Zero with probability ``rate``, else 1 / (1 - rate), which keeps the expected value."""
     kept = rng.random((1, *shape), dtype=np.float32) >= np.float32(rate)
-    return kept.astype(np.float32) / np.float32(1 - rate)
+    mask: Array = kept.astype(np.float32) / np.float32(1 - rate)
+    return mask
 
 
 class Recognizer:
@@ -139,7 +140,8 @@ class Recognizer:
 
     def features(self, wave: Array) -> Array:
         """(samples,) float32 at ``config.sample_rate_hz``, any length, to (1024,) float32."""
-        return self._front_end(fit_clip(wave, self.config)[np.newaxis])[0]
+        vector: Array = self._front_end(fit_clip(wave, self.config)[np.newaxis])[0]
+        return vector
 
     def scores(self, x: Array) -> Array:
         """(clips, 1024) features to (clips, labels) float32 posteriors, dropout off."""
@@ -183,7 +185,7 @@ class Recognizer:
         return {self.labels[index]: float(posteriors[index]) for index in order}
 
     def _calibrated(self, posteriors: Array) -> Array:
-        """Temperature scaling: softmax(logits / T) is the posteriors to the power 1 / T, rescaled."""
+        """Temperature scaling: softmax(logits / T) is posteriors to the power 1 / T, rescaled."""
         if self._temperature == 1.0:
             return posteriors
         powered = np.power(posteriors.astype(np.float64), 1 / self._temperature)

@@ -78,7 +78,8 @@ class Corpus:
         else:
             what = "a file of another kind" if source.exists() else "nothing there"
             raise DatasetError(
-                f"{source}: expected a folder of recordings or a manifest (.csv, .jsonl), found {what}"
+                f"{source}: expected a folder of recordings or a manifest (.csv, .jsonl), "
+                f"found {what}"
             )
         self._listed = {} if self.is_manifest else _read_lists(source)
 
@@ -216,7 +217,9 @@ def _manifest_row(row: dict[str, Any], manifest: Path, number: int) -> Recording
 
     file, word, part = text("path"), text("label"), text("split", "part").lower()
     if not file or not word:
-        raise DatasetError(f"{where}: expected columns path and label, got {', '.join(map(str, row))}")
+        raise DatasetError(
+            f"{where}: expected columns path and label, got {', '.join(map(str, row))}"
+        )
     if part and part not in _PART_NAMES:
         raise DatasetError(f"{where}: split {part!r}: expected one of {', '.join(PARTS)}")
     offset_s = _seconds(text("offset", "offset_s") or "0", "offset", where)

@@ -5,7 +5,7 @@ import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from speechrec.evaluate import Report
 from speechrec.files import replacing
@@ -39,7 +39,8 @@ def to_text(report: Report) -> str:
     if report.mistakes:
         lines += ["", "most confident mistakes"]
         lines += [
-            f"{mistake.confidence:.2f}  {mistake.expected} heard as {mistake.answered}  {mistake.path}"
+            f"{mistake.confidence:.2f}  {mistake.expected} heard as {mistake.answered}  "
+            f"{mistake.path}"
             for mistake in report.mistakes
         ]
     return "\n".join(lines)
@@ -47,7 +48,10 @@ def to_text(report: Report) -> str:
 
 def to_html(report: Report, *, title: str, history: Sequence["EpochRow"] = ()) -> str:
     """One page that needs nothing else: figures, tables, pictures."""
-    pictures = [("Confusion", confusion_figure(report)), ("Calibration", reliability_figure(report))]
+    pictures = [
+        ("Confusion", confusion_figure(report)),
+        ("Calibration", reliability_figure(report)),
+    ]
     if history:
         pictures.append(("Training", curves_figure(history)))
     images = "\n".join(
@@ -56,7 +60,8 @@ def to_html(report: Report, *, title: str, history: Sequence["EpochRow"] = ()) -
         for name, figure in pictures
     )
     return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
+        '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
+        f"<title>{html.escape(title)}</title>\n"
         f"<style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n"
         f"<pre>{html.escape(to_text(report))}</pre>\n{images}\n</html>\n"
     )
@@ -124,7 +129,7 @@ def reliability_figure(report: Report) -> "Figure":
     return figure
 
 
-def _figure(width: float, height: float) -> Any:
+def _figure(width: float, height: float) -> "Figure":
     # Without pyplot there is no global state and no display to look for.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,6 +1,7 @@
 """A run: from a feature store to a run folder with the recogniser, its report and its history.
 
-    runs/NAME/config.toml  history.csv  curves.png  model.keras  NAME.speechrec  report.json  report.html
+runs/NAME/  config.toml  history.csv  curves.png  model.keras  NAME.speechrec
+            report.json  report.html
 """
 
 import dataclasses
@@ -86,7 +87,9 @@ def make_run(
     return RunResult(recogniser, result, figures, part)
 
 
-def write_report(run: Path, figures: Report, part: str, *, history: tuple[EpochRow, ...] = ()) -> None:
+def write_report(
+    run: Path, figures: Report, part: str, *, history: tuple[EpochRow, ...] = ()
+) -> None:
     """``report.json`` and ``report.html`` of a run folder."""
     write_json(run / "report.json", {"part": part, **figures.to_json()})
     title = f"{run.name}: {part} part"

@@ -1,9 +1,9 @@
 """The feature store: shards of feature vectors, one JSON line a clip, and their settings.
 
-    features.json    settings and their hash, labels, counts, versions; written last
-    clips.jsonl      a row a clip: where its vector stands, path, label, word, speaker, part, sha256
-    skipped.jsonl    a row a file that was not used: path, kind, message
-    shard-00000.npy  (clips, 1024) float32 or float16
+features.json    settings and their hash, labels, counts, versions; written last
+clips.jsonl      a row a clip: where its vector stands, path, label, word, speaker, part, sha256
+skipped.jsonl    a row a file that was not used: path, kind, message
+shard-00000.npy  (clips, 1024) float32 or float16
 """
 
 import dataclasses
@@ -24,6 +24,7 @@ INFO_NAME, CLIPS_NAME, SKIPPED_NAME = "features.json", "clips.jsonl", "skipped.j
 
 
 def shard_name(index: int) -> str:
+    """The file of the index-th shard."""
     return f"shard-{index:05d}.npy"
 
 
@@ -48,8 +49,8 @@ class StoredClip:
 class FeatureSet:
     """Vectors with their answers.
 
-    ``x`` is (clips, 1024) float32, ``y`` (clips,) int64 indices into ``labels``; ``clips`` describes
-    the rows; ``config`` made them.
+    ``x`` is (clips, 1024) float32, ``y`` (clips,) int64 indices into ``labels``; ``clips``
+    describes the rows; ``config`` made them.
     """
 
     x: npt.NDArray[np.float32]
@@ -81,7 +82,8 @@ def load_info(folder: Path) -> StoreInfo:
         tree = json.loads((folder / INFO_NAME).read_text(encoding="utf-8"))
         if tree["format"] != FORMAT:
             raise DatasetError(
-                f"{folder}: expected feature store format {FORMAT}, got {tree['format']}; extract again"
+                f"{folder}: expected feature store format {FORMAT}, "
+                f"got {tree['format']}; extract again"
             )
         config = features_from_dict(tree["features"])
         labels = tuple(map(str, tree["labels"]))
@@ -94,7 +96,9 @@ def load_info(folder: Path) -> StoreInfo:
     except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
         raise DatasetError(f"{folder / INFO_NAME}: damaged ({error}); extract again") from error
     if stated != config.hash:
-        raise DatasetError(f"{folder / INFO_NAME}: its settings and their hash differ; extract again")
+        raise DatasetError(
+            f"{folder / INFO_NAME}: its settings and their hash differ; extract again"
+        )
     return StoreInfo(labels, config, tree)
 
 
@@ -108,7 +112,8 @@ def load_features(folder: Path, part: Part) -> FeatureSet:
     clips = tuple(clip for clip in stored_clips(folder) if clip.part == part)
     if not clips:
         raise DatasetError(
-            f"{folder}: has no {part} clips; add recordings or change the percentages, then extract again"
+            f"{folder}: has no {part} clips; add recordings or change the percentages, "
+            "then extract again"
         )
     index = {label: number for number, label in enumerate(info.labels)}
     try:
@@ -119,9 +124,7 @@ def load_features(folder: Path, part: Part) -> FeatureSet:
     return FeatureSet(x, y, info.labels, clips, info.config)
 
 
-def _gather(
-    folder: Path, clips: tuple[StoredClip, ...], size: int
-) -> npt.NDArray[np.float32]:
+def _gather(folder: Path, clips: tuple[StoredClip, ...], size: int) -> npt.NDArray[np.float32]:
     x = np.empty((len(clips), size), dtype=np.float32)
     shards = np.array([clip.shard for clip in clips])
     rows = np.array([clip.row for clip in clips])

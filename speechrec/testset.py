@@ -7,6 +7,7 @@ import numpy as np
 from speechrec.audio import read_audio
 from speechrec.config import UNKNOWN
 from speechrec.errors import AudioError, DatasetError
+from speechrec.features import Array
 from speechrec.recognizer import Recognizer
 from speechrec.recordings import Corpus, Fault
 from speechrec.store import FeatureSet, StoredClip
@@ -25,7 +26,9 @@ def read_testset(
     Raises:
         DatasetError: nothing can be used, or there is a word that has no label to go to.
     """
-    vectors, clips, faults = [], [], []
+    vectors: list[Array] = []
+    clips: list[StoredClip] = []
+    faults: list[Fault] = []
     for item in Corpus(source, speaker_pattern=speaker_pattern):
         if isinstance(item, Fault):
             faults.append(item)
@@ -48,9 +51,18 @@ def read_testset(
         vectors.append(recognizer.features(wave))
         clips.append(
             StoredClip(
-                0, len(clips), item.path, label, item.word, item.speaker, "testing",
-                item.offset_s, len(wave) / rate, 0.0, "",
-            )  # fmt: skip
+                shard=0,
+                row=len(clips),
+                path=item.path,
+                label=label,
+                word=item.word,
+                speaker=item.speaker,
+                part="testing",
+                offset_s=item.offset_s,
+                duration_s=len(wave) / rate,
+                gain_db=0.0,
+                sha256="",
+            )
         )
     if not clips:
         reason = f" (first reason: {faults[0].message})" if faults else ""

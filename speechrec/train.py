@@ -34,7 +34,7 @@ _BATCH_WITHOUT_GRADIENT = 512
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where training is, for showing progress: ``batch`` of ``batches`` in ``epoch`` of ``epochs``."""
+    """Where training is: ``batch`` of ``batches`` in ``epoch`` of ``epochs``."""
 
     epoch: int
     epochs: int
@@ -150,10 +150,6 @@ def finish(run: Path) -> None:
     shutil.rmtree(run / "checkpoint", ignore_errors=True)
 
 
-def can_resume(run: Path) -> bool:
-    return (run / "checkpoint" / _Checkpoint.STATE).exists()
-
-
 def _compiled(training: FeatureSet, config: Config) -> keras.Model:
     statistics = None
     if config.model.standardise:
@@ -182,7 +178,7 @@ def _one_hot(features: FeatureSet) -> Any:
     return keras.utils.to_categorical(features.y, len(features.labels))
 
 
-class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
+class _Batches(keras.utils.PyDataset):
     """Shuffled batches; the order of an epoch depends on (seed, epoch) alone."""
 
     def __init__(self, features: FeatureSet, config: Config, *, first_epoch: int) -> None:
@@ -207,7 +203,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self._shuffle()
 
 
-class _Recorder(keras.callbacks.Callback):  # type: ignore[misc]
+class _Recorder(keras.callbacks.Callback):
     """Seeds dropout, follows accuracy, saves the state, and stops early."""
 
     def __init__(
@@ -350,7 +346,9 @@ class _Checkpoint:
                 f"{self.folder.parent}: nothing to resume; train without --resume"
             ) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise TrainingError(f"{self.folder}: damaged ({error}); train without --resume") from error
+            raise TrainingError(
+                f"{self.folder}: damaged ({error}); train without --resume"
+            ) from error
         wanted = json.loads(json.dumps(self.identity))
         differing = [name for name in wanted if identity.get(name) != wanted[name]]
         if differing:

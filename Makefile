@@ -1,0 +1,54 @@
+# make demo    a recogniser from synthetic voices, from nothing, in a few minutes
+# make test    the tests
+# make lint    style and types
+# make bench   the measured claims, on the recordings in data/speech_commands or made-up ones
+# make lock    renew constraints.txt from what is installed
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+DEMO := runs/demo
+
+.PHONY: demo test lint bench lock clean-demo
+
+# One environment for everything; made anew when the dependencies change.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
+	    "expected Python 3.11 to 3.13, got " + sys.version.split()[0] + "; name one: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade --constraint constraints.txt pip
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[train,synth,synth-gpl]' --group dev
+	touch $@
+
+demo: $(VENV)/.installed clean-demo
+	@echo
+	@echo "== These voices are SYNTHETIC. The figures below are about speech synthesisers, not people."
+	$(BIN)/speechrec synth --voices 60 --out $(DEMO)/recordings
+	$(BIN)/speechrec extract $(DEMO)/recordings --out $(DEMO)/features
+	$(BIN)/speechrec train --features $(DEMO)/features --out $(DEMO)/commands --epochs 25
+	$(BIN)/speechrec evaluate --features $(DEMO)/features --model $(DEMO)/commands
+	$(BIN)/speechrec predict --model $(DEMO)/commands --top 3 \
+	    $(DEMO)/recordings/yes/pico-en-us-000_nohash_0.wav \
+	    $(DEMO)/recordings/stop/pico-en-gb-001_nohash_1.wav
+	@echo
+	@echo "== Synthetic voices all the way: record your own words before you trust a recogniser."
+
+# Only ever removes what an earlier demo made.
+clean-demo:
+	@rm -rf $(DEMO)
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed
+	$(BIN)/python scripts/bench.py --out runs/bench.json
+
+# Names and versions only: no index address gets into the file.
+lock: $(VENV)/.installed
+	$(BIN)/python -m pip --disable-pip-version-check freeze --all --exclude-editable > constraints.txt

@@ -1,0 +1,184 @@
+"""A corpus of spoken words from text: many synthetic voices, speeds, pitches, levels and noises.
+
+What it makes is laid out like any other folder of recordings. The voices are synthetic: a
+recogniser trained on nothing else gets people's words wrong far more often than its own test says.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import soundfile
+import soxr
+
+from speechrec.augment import coloured_noise
+from speechrec.config import UNKNOWN
+from speechrec.errors import DatasetError, MissingExtraError
+from speechrec.features import Array
+from speechrec.files import replace_folder, replacing, write_text
+
+RATE_HZ = 16_000
+_CLIP_SAMPLES = RATE_HZ
+_TAKES = 3
+_LEAST_SNR_DB, _MOST_SNR_DB = 10.0, 45.0
+_QUIETEST_PEAK_DB, _LOUDEST_PEAK_DB = -24.0, -1.0
+
+OTHER_WORDS = (
+    "bed", "bird", "cat", "dog", "eight", "five", "four", "happy", "house", "marvin", "nine",
+    "one", "seven", "six", "three", "tree", "two", "wow", "zero", "yellow", "night", "light",
+    "town", "top",
+)  # fmt: skip
+
+
+class Engine(Protocol):
+    """A speech synthesiser with many voices."""
+
+    name: str
+
+    def speak(self, word: str, voice: int, rng: np.random.Generator) -> tuple[Array, int]:
+        """(samples,) float32 of a word in that voice, and the sample rate in Hz.
+
+        ``voice`` fixes who speaks, ``rng`` how: speed and intonation of this take.
+        """
+        ...
+
+    def voice_name(self, voice: int) -> str:
+        """A name that is the same for equal voices and different for others."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesised:
+    """What was made."""
+
+    clips: int
+    words: int
+    voices: int
+    engines: tuple[str, ...]
+
+
+def synthesise(
+    folder: Path,
+    words: tuple[str, ...],
+    others: tuple[str, ...],
+    *,
+    voices: int,
+    seed: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Synthesised:
+    """Write ``<word>/<voice>_nohash_<take>.wav``, one second each, for every word and voice.
+
+    Args:
+        folder: must not exist yet, or be empty.
+        others: further words, which go into the folder ``_unknown_``.
+        voices: voices to use, shared between the installed engines.
+
+    Raises:
+        DatasetError: ``folder`` has content, or there is no word to speak.
+        MissingExtraError: no synthesiser is installed.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DatasetError(f"{folder}: expected a new folder, found content; choose another --out")
+    spoken = (*words, *(word for word in others if word not in words))
+    for word in spoken:
+        if "/" in word or word.startswith((".", "_")):
+            raise DatasetError(f"{word!r}: expected a word that can name a folder")
+    if not words:
+        raise DatasetError("expected words to speak, got none; name some with --words yes,no")
+    engines = installed_engines()
+    partial = folder.with_name(folder.name + ".partial")
+    jobs = list(_cast(engines, voices))
+    total, done = len(jobs) * len(spoken) * _TAKES, 0
+    for engine, voice in jobs:
+        for word in spoken:
+            for take in range(_TAKES):
+                rng = _rng(seed, engine.voice_name(voice), word, take)
+                wave = _in_a_room(_spoken(engine, word, voice, rng), rng)
+                label, count = (word, str(take)) if word in words else (UNKNOWN, f"{word}_{take}")
+                name = f"{engine.voice_name(voice)}_nohash_{count}.wav"
+                with replacing(partial / label / name) as path:
+                    soundfile.write(path, wave, RATE_HZ, subtype="PCM_16")
+            done += _TAKES
+            progress(done, total)
+    names = tuple(engine.name for engine in engines)
+    write_text(
+        partial / "ABOUT.txt",
+        f"Synthetic voices, made by speechrec with {' and '.join(names)}. No person speaks here.\n",
+    )
+    if folder.exists():
+        folder.rmdir()
+    replace_folder(partial, folder)
+    return Synthesised(done, len(spoken), len(jobs), names)
+
+
+def installed_engines() -> list[Engine]:
+    """The synthesisers of the installed extras.
+
+    Raises:
+        MissingExtraError: there is none.
+    """
+    engines: list[Engine] = []
+    missing = None
+    try:
+        from speechrec.synth_pico import Pico
+
+        engines.append(Pico())
+    except ModuleNotFoundError as error:
+        missing = error.name
+    try:
+        from speechrec.synth_espeak import Espeak
+
+        engines.append(Espeak())
+    except ModuleNotFoundError as error:
+        missing = missing or error.name
+    if not engines:
+        raise MissingExtraError("speechrec synth", "synth", missing)
+    return engines
+
+
+def _cast(engines: list[Engine], voices: int) -> Iterator[tuple[Engine, int]]:
+    """Voices in turn from the engines."""
+    for number in range(voices):
+        yield engines[number % len(engines)], number // len(engines)
+
+
+def _rng(seed: int, voice: str, word: str, take: int) -> np.random.Generator:
+    """Randomness that belongs to one clip, so that neither order nor other words change it."""
+    digest = hashlib.sha256(f"{seed}/{voice}/{word}/{take}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
+
+
+def _spoken(engine: Engine, word: str, voice: int, rng: np.random.Generator) -> Array:
+    """The word alone at 16 kHz, its silent edges cut, its peak at 1."""
+    wave, rate = engine.speak(word, voice, rng)
+    if rate != RATE_HZ:
+        wave = soxr.resample(wave, rate, RATE_HZ)
+    loud = np.flatnonzero(np.abs(wave) > 0.02 * np.abs(wave).max(initial=0.0))
+    if not len(loud):
+        raise DatasetError(f"{engine.name} cannot say {word!r}; choose another spelling")
+    wave = wave[loud[0] : loud[-1] + 1]
+    peaked: Array = wave / np.abs(wave).max()
+    return peaked
+
+
+def _in_a_room(word: Array, rng: np.random.Generator) -> Array:
+    """A word somewhere in a second of noise, at some level."""
+    word = word[:_CLIP_SAMPLES]
+    noise = coloured_noise(
+        rng,
+        _CLIP_SAMPLES,
+        colour=str(rng.choice(["white", "pink", "brown"])),
+        sample_rate_hz=RATE_HZ,
+    )
+    snr_db = rng.uniform(_LEAST_SNR_DB, _MOST_SNR_DB)
+    scale = np.sqrt(np.mean(word**2) / np.mean(noise**2)) * 10 ** (-snr_db / 20)
+    wave = noise * np.float32(scale)
+    # The middle, give or take: recordings of people are not cut by machine.
+    room = _CLIP_SAMPLES - len(word)
+    start = int(np.clip(room / 2 + rng.normal(0, 0.06) * RATE_HZ, 0, room))
+    wave[start : start + len(word)] += word
+    level = 10 ** (rng.uniform(_QUIETEST_PEAK_DB, _LOUDEST_PEAK_DB) / 20)
+    return wave * np.float32(level / np.abs(wave).max())

@@ -1,0 +1,35 @@
+"""SVOX Pico's voices (Apache-2.0), through the package py-nanotts."""
+
+import numpy as np
+from py_nanotts import NanoTTS
+
+from speechrec.features import Array
+
+_VOICES = ("en-US", "en-GB")
+_RATE_HZ = 16_000
+
+
+class Pico:
+    """Two recorded voices; a pitch of their own makes more of them."""
+
+    name = "SVOX Pico"
+
+    def __init__(self) -> None:
+        self._engine = NanoTTS()
+
+    def speak(self, word: str, voice: int, rng: np.random.Generator) -> tuple[Array, int]:
+        speed, pitch = self._base(voice)
+        pcm = self._engine.speak(
+            word,
+            voice=_VOICES[voice % len(_VOICES)],
+            speed=speed * rng.uniform(0.9, 1.1),
+            pitch=pitch * rng.uniform(0.96, 1.04),
+        )
+        return np.frombuffer(pcm, dtype="<i2").astype(np.float32) / np.float32(32768), _RATE_HZ
+
+    def voice_name(self, voice: int) -> str:
+        return f"pico-{_VOICES[voice % len(_VOICES)].lower()}-{voice:03d}"
+
+    def _base(self, voice: int) -> tuple[float, float]:
+        rng = np.random.default_rng((11, voice))
+        return rng.uniform(0.75, 1.3), rng.uniform(0.65, 1.5)
