@@ -1,8 +1,8 @@
 """Measure speechrec against librosa and Keras on the same files, on this machine, in one run.
 
-    python scripts/bench.py --out bench.json                 # everything: 20,000 clips, five repeats
+    python scripts/bench.py --out bench.json            # everything: 20,000 clips, five repeats
     python scripts/bench.py --only features predict --repeat 9
-    python scripts/bench.py --quick --run runs/default       # a minute, to see that it works
+    python scripts/bench.py --quick                     # tiny, only to see that it works
 
 Each comparison runs both sides once unmeasured, which warms the disk and librosa's compiler, then
 in turn, so that a change of the machine's speed meets both. The ratio is that of the medians; the
@@ -261,8 +261,9 @@ def extract_row(bench: Bench) -> Row:
     return row(
         "extract with 2 workers, whole process", "s", {"ours": ours, "librosa": theirs},
         "8 times or more", lambda _, ratio: ratio >= 8,
-        f"{len(paths)} files; ours with start, checks, hashes and writing; librosa's loop warm, "
-        "on one core, without its import",
+        f"{len(paths)} files; ours with start, checks, hashes, writing; data.silence_percent and "
+        "data.unknown_ratio are 0, so that both sides read the same files; librosa's loop warm, on "
+        "one core, without its import",
     )  # fmt: skip
 
 
@@ -396,11 +397,11 @@ def synthetic(folder: Path, count: int, *, words: int = 20, takes: int = 5) -> P
     return folder
 
 
-def trained_run(run: Path, bench_work: Path, corpus: Path) -> Path:
+def trained_run(run: Path, work: Path, corpus: Path) -> Path:
     """The given run folder, or else one trained for an epoch on the corpus."""
     if (run / "model.keras").exists() and any(run.glob("*.speechrec")):
         return run
-    store, made = bench_work / "training_store", bench_work / "runs" / "bench"
+    store, made = work / "training_store", work / "runs" / "bench"
     command = [sys.executable, "-m", "speechrec"]
     call(extract_command(corpus, store, 2))
     call([*command, "train", "--features", str(store), "--out", str(made), "--epochs", "1"])
@@ -416,7 +417,7 @@ def prepare(arguments: argparse.Namespace, work: Path) -> Bench:
     if not found:
         sys.exit(f"{data}: expected WORD/*.wav recordings, found none")
     print(f"recordings  {found} of {data}")
-    small = subset(data, work / "few", found // 10)
+    small = subset(data, work / "few", max(1, found // 10))
     run = arguments.run
     if {"predict", "folder"} & set(arguments.only):
         run = trained_run(run, work, corpus)
@@ -431,7 +432,7 @@ def prepare(arguments: argparse.Namespace, work: Path) -> Bench:
 def machine() -> dict[str, Any]:
     return {
         "cpu": cpu_model(),
-        "cores": len(psutil.Process().cpu_affinity() or []),
+        "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "os": platform.platform(),
         "load": round(os.getloadavg()[0], 2),
@@ -449,7 +450,9 @@ def cpu_model() -> str:
 
 def text(result: Row) -> str:
     def figure(value: float | None) -> str:
-        return "-" if value is None else f"{value:.3f}" if value < 10 else f"{value:,.0f}"
+        if value is None:
+            return "-"
+        return f"{value:,.{3 if value < 10 else 1 if value < 100 else 0}f}"
 
     ratio = "-"
     if result.ratio is not None and result.spread is not None:
@@ -470,7 +473,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--feature-files", type=int, default=2000, help="for the row 'features'")
     parser.add_argument("--predict-files", type=int, default=1000, help="for the row 'folder'")
     parser.add_argument("--repeat", type=int, default=5, help="measured rounds of each row")
-    parser.add_argument("--quick", action="store_true", help="tiny: only to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, only to see that it runs")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON here")
     arguments = parser.parse_args()
     if arguments.quick:

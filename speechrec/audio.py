@@ -9,10 +9,10 @@ import io
 import os
 import stat
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -74,9 +74,15 @@ def read_audio(
     Raises:
         AudioError: the sound cannot be read; its ``kind`` says why.
     """
-    return to_mono(
-        decode(source, offset_s=offset_s, duration_s=duration_s), sample_rate_hz=sample_rate_hz
-    )
+    decoded = decode(source, offset_s=offset_s, duration_s=duration_s)
+    wave = to_mono(decoded, sample_rate_hz=sample_rate_hz)
+    if not len(wave):
+        raise AudioError(
+            "too_short",
+            f"{_name(source)}: {decoded.frames} samples at {decoded.rate_hz} Hz are less than one "
+            f"at {sample_rate_hz} Hz",
+        )
+    return wave
 
 
 def decode(
@@ -86,23 +92,27 @@ def decode(
 
     ``name`` stands for the sound in error messages; a path is its own name.
     """
-    name = name or (str(source) if isinstance(source, str | Path) else "<stream>")
+    name = name or _name(source)
+    segment_only = offset_s > 0 or duration_s is not None
     if isinstance(source, str | Path):
-        if _regular_size(source) > WHOLE_FILE_BYTES or offset_s > 0 or duration_s is not None:
+        if _regular_size(source) > WHOLE_FILE_BYTES or segment_only:
             decoded = _decode_with_libsndfile(Path(source), name, offset_s, duration_s)
         else:
             decoded = _decode_bytes(read_bytes(source), name)
     else:
         data = source if isinstance(source, bytes) else _read_stream(source, name)
-        decoded = _decode_bytes(data, name)
-        if offset_s > 0 or duration_s is not None:
-            start = round(offset_s * decoded.rate_hz)
-            stop = None if duration_s is None else start + round(duration_s * decoded.rate_hz)
-            decoded = replace(decoded, samples=decoded.samples[:, start:stop])
+        if segment_only:
+            decoded = _decode_with_libsndfile(io.BytesIO(data), name, offset_s, duration_s)
+        else:
+            decoded = _decode_bytes(data, name)
     if not decoded.frames:
         segment = f" from {offset_s:g} s on" if offset_s else ""
         raise AudioError("empty", f"{name}: expected sound, found no samples{segment}")
     return decoded
+
+
+def _name(source: Source) -> str:
+    return str(source) if isinstance(source, str | Path) else "<stream>"
 
 
 def to_mono(decoded: Decoded, *, sample_rate_hz: int) -> Samples:
@@ -111,12 +121,15 @@ def to_mono(decoded: Decoded, *, sample_rate_hz: int) -> Samples:
     Floating-point files may go past full scale: they are scaled down as a whole, not clipped.
     """
     samples = decoded.samples
-    mono = samples[0] if len(samples) == 1 else samples.mean(axis=0, dtype=np.float32)
+    # The sum of channels far beyond full scale may be too large for float32.
+    wide = np.float32 if decoded.integer else np.float64
+    mono = samples[0] if len(samples) == 1 else samples.mean(axis=0, dtype=wide)
     if not decoded.integer and (peak := max(float(mono.max()), -float(mono.min()))) > 1.0:
         mono = mono / np.float32(peak)
     if decoded.rate_hz != sample_rate_hz:
         import soxr
 
+        mono = mono.astype(np.float32, copy=False)
         mono = soxr.resample(mono, decoded.rate_hz, sample_rate_hz, quality="HQ")
         # The filter's ringing may pass full scale by a hair.
         mono = np.clip(mono, -1.0, 1.0)
@@ -156,9 +169,11 @@ def read_bytes(path: str | Path) -> bytes:
         # A file object costs as much as the reading itself.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:
-            blocks = []
+            blocks: list[bytes] = []
             while block := os.read(descriptor, _READ_BYTES):
                 blocks.append(block)
+                if len(blocks) > WHOLE_FILE_BYTES // _READ_BYTES:
+                    _refuse_size(str(path))
             return blocks[0] if len(blocks) == 1 else b"".join(blocks)
         finally:
             os.close(descriptor)
@@ -190,17 +205,25 @@ def read_info(path: Path) -> SoundInfo:
         info = soundfile.info(os.fspath(path))
     except soundfile.LibsndfileError as error:
         raise AudioError("not_audio", f"{path}: expected a sound file: {_reason(error)}") from error
+    except UnicodeEncodeError as error:
+        raise AudioError("unreadable", f"{path}: expected a name in UTF-8; rename it") from error
     return SoundInfo(info.frames / info.samplerate, info.samplerate, info.channels)
 
 
-@lru_cache(maxsize=8)
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes; remembered, since many segments may share one recording."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        status = os.stat(path)
+        return _file_sha256(path, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise AudioError("unreadable", f"{path}: cannot be read: {error.strerror}") from error
+
+
+@lru_cache(maxsize=8)
+def _file_sha256(path: Path, size: int, mtime_ns: int) -> str:
+    """Size and time only tell a changed file from the one remembered."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _regular_size(path: str | Path) -> int:
@@ -218,10 +241,14 @@ def _regular_size(path: str | Path) -> int:
 def _read_stream(stream: BinaryIO, name: str) -> bytes:
     data = stream.read(WHOLE_FILE_BYTES + 1)
     if len(data) > WHOLE_FILE_BYTES:
-        raise AudioError(
-            "too_long", f"{name}: expected at most {WHOLE_FILE_BYTES >> 20} MiB; cut it into pieces"
-        )
+        _refuse_size(name)
     return data
+
+
+def _refuse_size(name: str) -> NoReturn:
+    raise AudioError(
+        "too_long", f"{name}: expected at most {WHOLE_FILE_BYTES >> 20} MiB; cut it into pieces"
+    )
 
 
 def _decode_bytes(data: bytes, name: str) -> Decoded:
@@ -364,10 +391,13 @@ def _read_blocks(file: object, name: str, offset_s: float, duration_s: float | N
     wanted = rest if duration_s is None else round(duration_s * rate)
     if wanted is not None:
         _check_length(wanted, rate, name)
+    # soundfile seeks after every read, and a seek loses what lossy decoders keep of earlier frames.
+    lossy = file.format in ("MP3", "OGG")
+    limit = wanted if lossy and wanted is not None else _BLOCK_FRAMES
     blocks: list[Samples] = []
     count = 0
     while wanted is None or count < wanted:
-        size = _BLOCK_FRAMES if wanted is None else min(_BLOCK_FRAMES, wanted - count)
+        size = _BLOCK_FRAMES if wanted is None else min(limit, wanted - count)
         block = file.read(size, dtype="float32", always_2d=True)
         if not len(block):
             break
@@ -375,7 +405,7 @@ def _read_blocks(file: object, name: str, offset_s: float, duration_s: float | N
         count += len(block)
         _check_length(count, rate, name)
     # MP3 headers only estimate their length, so only the others can be told to be cut short.
-    if file.format != "MPEG" and wanted is not None and count < wanted:
+    if file.format != "MP3" and wanted is not None and count < wanted:
         raise AudioError(
             "truncated",
             f"{name}: expected {wanted / rate:.3f} s of sound, found {count / rate:.3f} s",

@@ -63,7 +63,7 @@ def extract(
         str | None, typer.Option(help="speaker, or clip to let a speaker be in several parts.")
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 means one for each core.")] = 0,
-    strict: Annotated[bool, typer.Option(help="Stop at the first bad file.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad file.")] = False,
     config: ConfigOption = None,
     set_: SetOption = None,
 ) -> None:
@@ -95,27 +95,34 @@ def train(
     model: Annotated[str | None, typer.Option(help="Network: dense or cnn.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training part.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and dropout.")] = None,
-    resume: Annotated[bool, typer.Option(help="Go on with a stopped run.")] = False,
-    tensorboard: Annotated[bool, typer.Option(help="Also write TensorBoard files.")] = False,
+    resume: Annotated[
+        bool | None,
+        typer.Option("--resume/--restart", help="Go on with a stopped training, or drop it."),
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write TensorBoard files.")
+    ] = False,
     config: ConfigOption = None,
     set_: SetOption = None,
 ) -> None:
     """Train a network and write one recogniser file."""
     from speechrec import console, store
     from speechrec.config import load_config
+    from speechrec.quiet import native_chatter_hidden
 
     overrides = _overrides(set_)
     _override(overrides, {"model.kind": model, "train.epochs": epochs, "train.seed": seed})
     settings = load_config(config, overrides, features=store.load_info(features).config)
-    _quiet_tensorflow()
     try:
-        from speechrec.run import make_run
+        with native_chatter_hidden():
+            from speechrec.run import make_run
     except ModuleNotFoundError as error:
         raise MissingExtraError("speechrec train", "train", error.name) from error
     _say(f"features: {features}")
     with console.epochs_progress() as (on_step, on_epoch):
         done = make_run(
-            features, out, settings, resume=resume, tensorboard=tensorboard,
+            features, out, settings,
+            resume=resume is True, restart=resume is False, tensorboard=tensorboard,
             on_step=on_step, on_epoch=on_epoch,
         )  # fmt: skip
     typer.echo(console.train_text(done))
@@ -239,6 +246,8 @@ def main() -> None:
     """Run the command line; the one place where errors become a line and an exit code."""
     # Products this small only get slower with threads; must be set before numpy is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # TensorFlow's own: errors only.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for stream in (sys.stdout, sys.stderr):
         # A file name that is no text must not stop the others.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
@@ -274,8 +283,3 @@ def _overrides(pairs: list[str] | None) -> dict[str, Any]:
     from speechrec.config import parse_override
 
     return dict(map(parse_override, pairs or []))
-
-
-def _quiet_tensorflow() -> None:
-    """Errors only; its start-up lines about processor features help nobody here."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -54,6 +54,10 @@ class FeatureConfig:
             "features: expected 0 < low_hz < high_hz <= half the sample rate, "
             f"got {self.low_hz}, {self.high_hz} at {self.sample_rate_hz} Hz",
         )
+        _require(
+            100 <= self.clip_ms <= 10_000,
+            f"features.clip_ms: expected 100 to 10000, got {self.clip_ms}",
+        )
         for name in ("clip_ms", "window_ms", "hop_ms", "bands", "frames", "log_offset"):
             value = getattr(self, name)
             _require(value > 0, f"features.{name}: expected a positive number, got {value}")
@@ -64,7 +68,7 @@ class FeatureConfig:
         for name in ("window_ms", "hop_ms", "clip_ms"):
             exact = getattr(self, name) * self.sample_rate_hz / 1000
             _require(
-                exact == int(exact),
+                exact.is_integer(),
                 f"features.{name}: expected a whole number of samples at "
                 f"{self.sample_rate_hz} Hz, got {exact}",
             )
@@ -335,6 +339,8 @@ def _checked(value: Any, hint: Any, name: str) -> Any:
         _require(isinstance(value, list | tuple), f"{name}: expected a list, got {value!r}")
         return tuple(_checked(item, typing.get_args(hint)[0], name) for item in value)
     assert isinstance(hint, type) and not isinstance(hint, types.UnionType)
+    # As in TOML; beyond it an integer may have no float.
+    _require(not isinstance(value, int) or abs(value) < 2**63, f"{name}: expected a 64-bit integer")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     fits = isinstance(value, hint) and (hint is bool or not isinstance(value, bool))

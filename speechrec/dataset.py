@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,8 +25,7 @@ _MUTED_EVERY, _MUTED_DB = 20, -100.0
 _SILENCE_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Clip:
+class Clip(NamedTuple):
     """One second of the dataset, before it is read.
 
     ``word`` is what was said, ``label`` what the network learns to answer. ``path`` is empty for
@@ -274,9 +274,10 @@ def _fit_splitter(survey: _Survey, config: DataConfig) -> tuple[Splitter, list[s
 
 def _is_drawn(item: Recording, share: float) -> bool:
     """Draw unknown words by the hash of their name, so that adding files keeps the others."""
-    return (
-        share >= 1 or _percentile("unknown/" + "/".join(Path(item.path).parts[-2:])) < share * 100
-    )
+    key = "unknown/" + "/".join(Path(item.path).parts[-2:])
+    # Segments of one recording are drawn one by one.
+    key += f"@{item.offset_s:g}" if item.offset_s else ""
+    return share >= 1 or _percentile(key) < share * 100
 
 
 @dataclass(frozen=True, slots=True)

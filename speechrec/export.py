@@ -13,6 +13,7 @@ from tensorflow.python.framework.convert_to_constants import (
 )
 
 from speechrec.errors import TrainingError
+from speechrec.quiet import native_chatter_hidden
 from speechrec.recognizer import DROPOUT_SIGNATURE, PREDICT_SIGNATURE, Network, mask_name
 
 # What the exported network may differ from Keras at most, in posterior probability.
@@ -55,7 +56,7 @@ def to_tflite(model: keras.Model, probe: npt.NDArray[np.float32]) -> bytes:
     if masked:
         signatures[DROPOUT_SIGNATURE] = freeze(_concrete(folded, masked))
     wrapped = {name: _named(function) for name, function in signatures.items()}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, native_chatter_hidden():
         tf.saved_model.save(module, folder, signatures=wrapped)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(wrapped))
         content: bytes = converter.convert()

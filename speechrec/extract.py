@@ -85,7 +85,7 @@ def extract(
     Raises:
         SpeechrecError: nothing usable, a speaker in two parts, or the first bad file if ``strict``.
     """
-    if folder.exists() and not (folder / store.INFO_NAME).exists() and any(folder.iterdir()):
+    if folder.exists() and not (folder / store.INFO_NAME).exists() and not _is_empty(folder):
         raise DatasetError(
             f"{folder}: not a feature store, so it is not replaced; choose another --out"
         )
@@ -109,6 +109,10 @@ def extract(
     replace_folder(partial, folder)
     summary.folder = folder
     return summary
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _jobs(clips: Iterator[Clip], folder: Path, config: Config) -> Iterator[_Job]:
@@ -169,7 +173,8 @@ def _make_shard(job: _Job) -> _Finished:
         return finished
     front_end = _front_end(job.config)
     vectors = np.empty((len(job.clips), job.config.size), dtype=job.dtype)
-    lines = []
+    lines: list[dict[str, Any]] = []
+    sounds: list[str] = []
     first_fault = ""
     row = 0
     for clip in job.clips:
@@ -195,13 +200,15 @@ def _make_shard(job: _Job) -> _Finished:
                 "duration_s": round(seconds, 6),
                 "gain_db": clip.gain_db,
                 "sha256": sha256,
-                "sound": _sound_digest(vector),
             }
         )
+        sounds.append("" if clip.label == SILENCE else _sound_digest(vector))
         row += 1
     with replacing(job.folder / store.shard_name(job.index)) as partial:
         np.save(partial, vectors[:row], allow_pickle=False)
-    header = {"key": key, "clips": len(job.clips), "first_fault": first_fault}
+    header = {
+        "key": key, "clips": len(job.clips), "first_fault": first_fault, "sounds": sounds
+    }  # fmt: skip
     with replacing(rows_path) as partial, partial.open("w", encoding="utf-8") as file:
         for line in (header, *lines):
             file.write(_dumps(line) + "\n")
@@ -290,19 +297,20 @@ def _finish(
         clips_path.open("w", encoding="utf-8") as clips,
         skipped_path.open("w", encoding="utf-8") as skipped,
     ):
-        for row in _distinct(folder, shards, faults):
+        for row, line in _distinct(folder, shards, faults):
             if "kind" in row:
-                skipped.write(_dumps(row) + "\n")
+                skipped.write(line)
                 summary.faults[row["kind"]] += 1
                 if len(summary.first_faults) < 10:
                     summary.first_faults.append(row["message"])
                 continue
-            clips.write(_dumps(row) + "\n")
+            clips.write(line)
             summary.counts[row["part"], row["label"]] += 1
             summary.seconds[row["part"], row["label"]] += row["duration_s"]
             if row["speaker"]:
                 speakers.setdefault(row["speaker"], row["part"])
-    if not summary.counts:
+    # Noise is always there; without a word it is nothing to learn from.
+    if not {label for _, label in summary.counts} - {SILENCE}:
         reasons = "; ".join(summary.first_faults[:1])
         raise DatasetError(f"none of the recordings can be used (first reason: {reasons})")
     summary.speakers = dict(Counter(speakers.values()))
@@ -323,36 +331,42 @@ def _missing_classes(summary: ExtractSummary) -> list[str]:
     return lines
 
 
-def _distinct(folder: Path, shards: int, faults: list[Fault]) -> Iterator[dict[str, Any]]:
-    """Faults and clips in order, a clip that sounds like an earlier one made a fault.
+def _distinct(
+    folder: Path, shards: int, faults: list[Fault]
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """Faults and clips in order with their lines, a clip that sounds like an earlier one a fault.
 
-    A sound's digest points at its shard only: this keeps the table small, and the earlier clip's
-    name is looked up in the rare case that it is wanted.
+    A sound's digest points at its shard and row only: this keeps the table small, and the earlier
+    clip's name is looked up in the rare case that it is wanted.
     """
-    yield from map(dataclasses.asdict, faults)
+    for fault in faults:
+        yield _with_line(fault)
     seen: dict[int, int] = {}
     for index in range(shards):
-        for row in _shard_rows(folder, index):
-            if "kind" in row:
-                yield row
+        sounds, rows = _shard_rows(folder, index)
+        for row, line in rows:
+            sound = "" if "kind" in row else sounds[row["row"]]
+            here = index << 32 | row.get("row", 0)
+            first = seen.setdefault(int(sound, 16), here) if sound else here
+            if first == here:
+                yield row, line
                 continue
-            sound = row.pop("sound")
-            first = seen.setdefault(int(sound, 16), index << 32 | row["row"])
-            if first == (index << 32 | row["row"]) or row["label"] == SILENCE:
-                yield row
-                continue
-            original = next(
-                other["path"] for other in _shard_rows(folder, first >> 32)
-                if other.get("row") == first & 0xFFFFFFFF
-            )  # fmt: skip
+            _, others = _shard_rows(folder, first >> 32)
+            original = next(r["path"] for r, _ in others if r.get("row") == first & 0xFFFFFFFF)
             message = f"{row['path']}: same sound as {original}, which is kept"
-            yield dataclasses.asdict(Fault(row["path"], "duplicate", message))
+            yield _with_line(Fault(row["path"], "duplicate", message))
 
 
-def _shard_rows(folder: Path, index: int) -> Iterator[dict[str, Any]]:
+def _with_line(fault: Fault) -> tuple[dict[str, Any], str]:
+    row = dataclasses.asdict(fault)
+    return row, _dumps(row) + "\n"
+
+
+def _shard_rows(folder: Path, index: int) -> tuple[list[str], Iterator[tuple[dict[str, Any], str]]]:
+    """The digests of a shard's sounds by row, and its rows, each with the line it was read from."""
     with (folder / f"shard-{index:05d}.jsonl").open(encoding="utf-8") as file:
-        next(file)
-        yield from map(json.loads, file)
+        header, *lines = file
+    return json.loads(header)["sounds"], ((json.loads(line), line) for line in lines)
 
 
 def _remove_shard_rows(folder: Path, shards: int) -> None:

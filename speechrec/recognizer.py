@@ -74,15 +74,24 @@ class Network:
             self._predict = self._interpreter.get_signature_runner(PREDICT_SIGNATURE)
             shape = self._predict.get_input_details()["x"]["shape"].tolist()
             out = self._predict.get_output_details()["scores"]["shape"].tolist()
-            self._masked = (
-                self._interpreter.get_signature_runner(DROPOUT_SIGNATURE) if dropout else None
-            )
-        except (ValueError, RuntimeError, KeyError) as error:
-            raise BundleError(f"the network inside cannot be loaded: {error}") from error
-        if shape != [1, 1024] or out != [1, labels]:
-            raise BundleError(
-                f"expected a network from [1, 1024] to [1, {labels}], got {shape} to {out}"
-            )
+            if shape != [1, 1024] or out != [1, labels]:
+                raise BundleError(
+                    f"expected a network from [1, 1024] to [1, {labels}], got {shape} to {out}"
+                )
+            # Some damage shows only at the first run.
+            self._predict(x=np.zeros((1, 1024), dtype=np.float32))
+            self._masked = self._masked_runner() if dropout else None
+        except (ValueError, RuntimeError, KeyError, TypeError) as error:
+            reason = " ".join(str(error).split())
+            raise BundleError(f"the network inside cannot be loaded: {reason}") from error
+
+    def _masked_runner(self) -> Any:
+        runner = self._interpreter.get_signature_runner(DROPOUT_SIGNATURE)
+        shapes = {name: d["shape"].tolist() for name, d in runner.get_input_details().items()}
+        stated = {mask_name(i): [1, *shape] for i, (_, shape) in enumerate(self._dropout)}
+        if shapes != {"x": [1, 1024], **stated}:
+            raise BundleError(f"expected dropout masks {stated}, the network takes {shapes}")
+        return runner
 
     def scores(self, x: Array) -> Array:
         """(clips, 1024) float32 features to (clips, labels) float32 posteriors."""
@@ -132,8 +141,9 @@ class Recognizer:
         Raises:
             BundleError: it is missing, damaged, altered, too new, or at odds with itself.
         """
+        path = Path(path)
         try:
-            return cls(read_bundle(Path(path)))
+            return cls(read_bundle(path))
         except BundleError as error:
             text = str(error)
             raise error if text.startswith(str(path)) else BundleError(f"{path}: {text}") from error

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from speechrec.config import PARTS, Part
 from speechrec.errors import AudioError, ConfigError, DatasetError
@@ -29,9 +29,12 @@ _PART_NAMES: dict[str, Part] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """One labelled stretch of sound. ``part`` is None where the layout does not say it."""
+class Recording(NamedTuple):
+    """One labelled stretch of sound. ``part`` is None where the layout does not say it.
+
+    A named tuple, because a million of them are made in passing and a dataclass takes ten times as
+    long to make.
+    """
 
     path: str
     word: str
@@ -51,7 +54,7 @@ class Fault:
 
     @classmethod
     def of(cls, path: str, error: AudioError) -> "Fault":
-        return cls(path, error.kind, str(error))
+        return cls(_printable(path), error.kind, _printable(str(error)))
 
 
 class Corpus:
@@ -99,7 +102,7 @@ class Corpus:
         yield from _read_manifest(self.source) if self.is_manifest else self._walk()
 
     def _walk(self) -> Iterator[Recording | Fault]:
-        for entry in sorted(os.scandir(self.source), key=lambda e: e.name):
+        for entry in _scan(str(self.source)):
             if entry.name.startswith(".") or entry.name == NOISE_FOLDER:
                 continue
             if entry.is_dir():
@@ -108,10 +111,14 @@ class Corpus:
             elif self._pattern is not None and "word" in self._pattern.groupindex:
                 yield self._recording(entry.path, entry.name, None)
             elif _is_sound(Path(entry.path)):
-                message = f"{entry.path}: expected to lie in a folder named after its word"
-                yield Fault(entry.path, "no_label", message)
+                path = _printable(entry.path)
+                message = f"{path}: expected to lie in a folder named after its word"
+                yield Fault(path, "no_label", message)
 
     def _recording(self, path: str, relative: str, word: str | None) -> Recording | Fault:
+        if not _is_utf8(path):
+            path = _printable(path)
+            return Fault(path, "unreadable", f"{path}: expected a name in UTF-8; rename it")
         relative = relative.replace(os.sep, "/")
         name = relative.rpartition("/")[2]
         speaker = ""
@@ -147,8 +154,28 @@ def _is_sound(path: Path) -> bool:
     return path.suffix.lower() in _SOUND_SUFFIXES
 
 
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _printable(path: str) -> str:
+    r"""The path with bytes that are not UTF-8 written as ``\xff``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _scan(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        return sorted(os.scandir(folder), key=lambda e: e.name)
+    except OSError as error:
+        raise DatasetError(f"{_printable(folder)}: cannot be listed: {error.strerror}") from error
+
+
 def _files_below(folder: str) -> Iterator[str]:
-    for entry in sorted(os.scandir(folder), key=lambda e: e.name):
+    for entry in _scan(folder):
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
@@ -177,6 +204,8 @@ def _read_lists(folder: Path) -> dict[str, Part]:
             lines = (folder / name).read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             continue
+        except (OSError, UnicodeDecodeError) as error:
+            raise DatasetError(f"{folder / name}: cannot be read: {error}") from error
         for line in filter(None, map(str.strip, lines)):
             if listed.setdefault(line, part) != part:
                 raise DatasetError(f"{folder / name}: {line} is in both lists; keep it in one")
@@ -215,11 +244,14 @@ def _manifest_row(row: dict[str, Any], manifest: Path, number: int) -> Recording
         values = [row[name] for name in names if row.get(name) not in (None, "")]
         return str(values[0]).strip() if values else ""
 
-    file, word, part = text("path"), text("label"), text("split", "part").lower()
+    file, word, speaker = text("path"), text("label"), text("speaker")
+    part = text("split", "part").lower()
     if not file or not word:
         raise DatasetError(
             f"{where}: expected columns path and label, got {', '.join(map(str, row))}"
         )
+    if not _is_utf8(file + word + speaker) or "\0" in file:
+        raise DatasetError(f"{where}: expected path, label and speaker to be plain text")
     if part and part not in _PART_NAMES:
         raise DatasetError(f"{where}: split {part!r}: expected one of {', '.join(PARTS)}")
     offset_s = _seconds(text("offset", "offset_s") or "0", "offset", where)
@@ -230,7 +262,7 @@ def _manifest_row(row: dict[str, Any], manifest: Path, number: int) -> Recording
     return Recording(
         path=str(manifest.parent / file),
         word=word,
-        speaker=text("speaker"),
+        speaker=speaker,
         part=_PART_NAMES[part] if part else None,
         offset_s=offset_s,
         duration_s=duration_s,

@@ -47,6 +47,7 @@ def make_run(
     config: Config,
     *,
     resume: bool = False,
+    restart: bool = False,
     tensorboard: bool = False,
     on_step: Callable[[Step], None] = lambda step: None,
     on_epoch: Callable[[EpochRow], None] = lambda row: None,
@@ -69,7 +70,7 @@ def make_run(
     write_text(run / "config.toml", tomli_w.dumps(dataclasses.asdict(config)))
     result = train(
         training, validation, run, config,
-        resume=resume, tensorboard=tensorboard, on_step=on_step, on_epoch=on_epoch,
+        resume=resume, restart=restart, tensorboard=tensorboard, on_step=on_step, on_epoch=on_epoch,
     )  # fmt: skip
     with replacing(run / "model.keras") as partial:
         result.model.save(partial)

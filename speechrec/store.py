@@ -119,7 +119,7 @@ def load_features(folder: Path, part: Part) -> FeatureSet:
     try:
         y = np.array([index[clip.label] for clip in clips], dtype=np.int64)
         x = _gather(folder, clips, info.config.size)
-    except (OSError, ValueError, IndexError, KeyError) as error:
+    except (OSError, EOFError, ValueError, IndexError, KeyError, TypeError) as error:
         raise DatasetError(f"{folder}: damaged ({error}); extract again") from error
     return FeatureSet(x, y, info.labels, clips, info.config)
 
@@ -130,6 +130,8 @@ def _gather(folder: Path, clips: tuple[StoredClip, ...], size: int) -> npt.NDArr
     rows = np.array([clip.row for clip in clips])
     for number in np.unique(shards):
         shard = np.load(folder / shard_name(int(number)), mmap_mode="r", allow_pickle=False)
+        if shard.ndim != 2 or shard.shape[1] != size:
+            raise ValueError(f"expected vectors of {size} numbers, got shape {shard.shape}")
         here = shards == number
         x[here] = shard[rows[here]]
     if not np.isfinite(x).all():

@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from speechrec.config import Config
-from speechrec.errors import TrainingError
+from speechrec.errors import MissingExtraError, TrainingError
 from speechrec.files import replacing, write_json
 from speechrec.model import band_statistics, build_model
 from speechrec.store import FeatureSet
@@ -77,6 +78,7 @@ def train(
     config: Config,
     *,
     resume: bool = False,
+    restart: bool = False,
     tensorboard: bool = False,
     on_step: Callable[[Step], None] = lambda step: None,
     on_epoch: Callable[[EpochRow], None] = lambda row: None,
@@ -86,15 +88,20 @@ def train(
     Args:
         run: folder for ``checkpoint/`` (removed at the end by `finish`) and ``history.csv``.
         resume: go on from the last saved epoch of ``run``.
+        restart: drop what a stopped training left in ``run``.
         tensorboard: also write event files to ``run/tensorboard``.
 
     Raises:
-        TrainingError: there is nothing to resume, it was made otherwise, or the loss is not finite.
+        TrainingError: there is nothing to resume, it was made otherwise, a stopped training would
+            be overwritten, or the loss is not finite.
+        MissingExtraError: TensorBoard is asked for and not installed.
     """
     if keras.backend.backend() != "tensorflow":
         raise TrainingError(
             f"expected Keras on TensorFlow, got {keras.backend.backend()}; unset KERAS_BACKEND"
         )
+    if tensorboard and find_spec("tensorboard") is None:
+        raise MissingExtraError("train --tensorboard", "train", "tensorboard")
     _keep_freed_memory()
     keras.utils.set_random_seed(config.train.seed)
     tf.config.experimental.enable_op_determinism()
@@ -102,6 +109,8 @@ def train(
     if resume:
         model, history = checkpoint.load()
     else:
+        if not restart:
+            checkpoint.refuse_if_present()
         checkpoint.clear()
         model, history = _compiled(training, config), []
     recorder = _Recorder(training, checkpoint, run, history, config, on_step, on_epoch)
@@ -116,6 +125,8 @@ def train(
             validation_data=(validation.x, _one_hot(validation)),
             validation_batch_size=_BATCH_WITHOUT_GRADIENT,
             callbacks=callbacks,
+            # `_Batches` shuffles; Keras would shuffle again, with a state that is not saved.
+            shuffle=False,
             verbose=0,
         )
     kept = recorder.kept_epoch
@@ -326,6 +337,13 @@ class _Checkpoint:
     def clear(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def refuse_if_present(self) -> None:
+        if (self.folder / self.STATE).exists():
+            raise TrainingError(
+                f"{self.folder.parent}: holds a training that was stopped; go on with --resume, or "
+                "drop it with --restart"
+            )
+
     def save(self, model: keras.Model, history: list[EpochRow], kept: int) -> None:
         with replacing(self._model(len(history))) as partial:
             model.save(partial)
@@ -340,26 +358,31 @@ class _Checkpoint:
         try:
             state = json.loads((self.folder / self.STATE).read_text(encoding="utf-8"))
             history = [EpochRow(**row) for row in state["history"]]
-            identity = state["identity"]
+            identity = dict(state["identity"])
         except FileNotFoundError as error:
             raise TrainingError(
                 f"{self.folder.parent}: nothing to resume; train without --resume"
             ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise TrainingError(
-                f"{self.folder}: damaged ({error}); train without --resume"
+                f"{self.folder}: damaged ({error}); train with --restart"
             ) from error
         wanted = json.loads(json.dumps(self.identity))
         differing = [name for name in wanted if identity.get(name) != wanted[name]]
         if differing:
             raise TrainingError(
                 f"{self.folder.parent}: the stopped run had other settings or data "
-                f"({', '.join(differing)}); use the same, or train without --resume"
+                f"({', '.join(differing)}); use the same, or drop it with --restart"
             )
         return self.load_model(len(history)), history
 
     def load_model(self, epoch: int) -> keras.Model:
-        return keras.models.load_model(self._model(epoch))
+        try:
+            return keras.models.load_model(self._model(epoch))
+        except (OSError, ValueError) as error:
+            raise TrainingError(
+                f"{self._model(epoch)}: missing or damaged; train with --restart"
+            ) from error
 
     def _model(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch:04d}.keras"

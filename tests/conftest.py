@@ -1,5 +1,6 @@
 """A small corpus of made-up words, and what the stages make of it, once for all tests."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from speechrec.config import Config, config_from_dict
+from speechrec.config import Config, ModelConfig, config_from_dict
 from speechrec.extract import extract
 from speechrec.run import RunResult, make_run
 
@@ -106,3 +107,14 @@ def run(
 @pytest.fixture(scope="session")
 def recogniser_file(run: RunResult) -> Path:
     return run.recogniser
+
+
+@pytest.fixture(scope="session")
+def cnn_run(
+    tmp_path_factory: pytest.TempPathFactory, feature_store: Path, tiny_config: Config
+) -> RunResult:
+    """A trained convolutional run, as small as can be. Do not change."""
+    model = ModelConfig(kind="cnn", filters=(3, 4), widths=(8,), dropout=(0.1, 0.1, 0.2))
+    schedule = dataclasses.replace(tiny_config.train, epochs=3)
+    config = dataclasses.replace(tiny_config, model=model, train=schedule)
+    return make_run(feature_store, tmp_path_factory.mktemp("runs") / "pictures", config)

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from speechrec import bundle
 from speechrec.bundle import MANIFEST, MEL, MODEL, Bundle, read_bundle, write_bundle
 from speechrec.config import FeatureConfig, sha256_json
 from speechrec.errors import BundleError
@@ -87,6 +86,16 @@ def refused(path: Path, *words: str) -> None:
     assert str(path) in message
     for word in words:
         assert word in message
+
+
+def read_if_possible(path: Path) -> Bundle | None:
+    """The content, or None where it was refused by a `BundleError` that names the file."""
+    try:
+        return read_bundle(path)
+    except BundleError as error:
+        message = str(error)
+    assert str(path) in message
+    return None
 
 
 @pytest.fixture
@@ -192,12 +201,8 @@ def check_flipped(good: Path, position: int, change: int) -> None:
     damaged[position] ^= change
     path = good.with_name("flipped.speechrec")
     path.write_bytes(damaged)
-    try:
-        read = read_bundle(path)
-    except BundleError as error:
-        assert str(path) in str(error)
-    else:
-        assert same(read, read_bundle(good))
+    read = read_if_possible(path)
+    assert read is None or same(read, read_bundle(good))
 
 
 @same_folder
@@ -336,9 +341,11 @@ def test_at_odds_with_itself(tmp_path: Path, change: dict[str, Any], words: str)
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=6,
-)  # fmt: skip
+)
 KEYS = ("labels", "features", "features_hash", "dropout", "temperature", "threshold", "format")
 
 
@@ -347,11 +354,7 @@ KEYS = ("labels", "features", "features_hash", "dropout", "temperature", "thresh
 def test_any_value_in_the_manifest(tmp_path: Path, key: str, value: Any) -> None:
     """Whatever JSON a manifest holds, reading gives a bundle or a `BundleError`."""
     path = zipped(tmp_path / "a.speechrec", members({**PLAIN, key: value}))
-    try:
-        read = read_bundle(path)
-    except BundleError as error:
-        assert str(path) in str(error)
-    else:
+    if (read := read_if_possible(path)) is not None:
         assert all(isinstance(label, str) for label in read.labels)
         assert 0.01 <= read.temperature <= 100
 
@@ -403,9 +406,23 @@ def npz() -> bytes:
         huge_npy(),
         npz(),
     ],
-    ids=["bins", "bands", "turned", "flat", "float64", "nan", "inf", "pickle", "words", "cut", "empty",
-         "text", "huge", "npz"],
-)  # fmt: skip
+    ids=[
+        "bins",
+        "bands",
+        "turned",
+        "flat",
+        "float64",
+        "nan",
+        "inf",
+        "pickle",
+        "words",
+        "cut",
+        "empty",
+        "text",
+        "huge",
+        "npz",
+    ],
+)
 def test_filterbank_that_does_not_fit(tmp_path: Path, mel: bytes) -> None:
     """A filterbank of another shape, type or format than the settings imply is refused."""
     refused(zipped(tmp_path / "a.speechrec", members(mel=mel)))

@@ -1,0 +1,199 @@
+"""What is exported is the same function as the Keras model, or is not exported."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from speechrec import export
+from speechrec.bundle import read_bundle
+from speechrec.config import ModelConfig
+from speechrec.errors import TrainingError
+from speechrec.export import dropout_layers, dropout_shapes, fold_standardisation, to_tflite
+from speechrec.model import band_statistics, build_model
+from speechrec.recognizer import Network, Recognizer
+from speechrec.run import RunResult
+from speechrec.store import load_features
+
+LABELS = 4
+
+
+def small(rng: np.random.Generator, x: npt.NDArray[np.float32], **settings: object) -> keras.Model:
+    """An untrained network on the statistics of ``x``, none of its weights zero."""
+    config = ModelConfig(**{"widths": (12, 6), "dropout": (0.5, 0.25), **settings})
+    model = build_model(config, LABELS, statistics=band_statistics(x, bands=32))
+    for layer in model.layers:
+        shapes = [weight.shape for weight in layer.weights if "seed" not in weight.path]
+        if shapes and not isinstance(layer, keras.layers.Dropout):
+            # Variances of batch normalisation must be positive, so all are.
+            layer.set_weights([rng.uniform(0.02, 0.3, shape) for shape in shapes])
+            kernel, *rest = layer.get_weights()
+            if kernel.ndim > 1:
+                layer.set_weights([rng.normal(0, kernel.shape[0] ** -0.5, kernel.shape), *rest])
+    return model
+
+
+@pytest.fixture
+def x(rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Like log-mel numbers: far from zero, bands of different spread."""
+    spread = np.repeat(np.linspace(0.2, 4, 32), 32)
+    return (rng.standard_normal((20, 1024)) * spread - 8).astype(np.float32)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_folding_is_exact(
+    rng: np.random.Generator, x: npt.NDArray[np.float32], batch_norm: bool
+) -> None:
+    """Folding the statistics into the first layer's weights leaves the posteriors as they were."""
+    model = small(rng, x, batch_norm=batch_norm)
+    folded = fold_standardisation(model)
+    assert not any(isinstance(layer, keras.layers.Rescaling) for layer in folded.layers)
+    np.testing.assert_allclose(
+        np.asarray(folded(x, training=False)), np.asarray(model(x, training=False)), atol=1e-5
+    )
+
+
+def test_folding_closed_form(rng: np.random.Generator, x: npt.NDArray[np.float32]) -> None:
+    """The folded weights are W / deviation and b - W mean / deviation."""
+    model = small(rng, x)
+    kernel, bias = (np.asarray(w, np.float64) for w in model.get_layer("dense_1").get_weights())
+    mean, deviation = (np.repeat(s.astype(np.float64), 32) for s in band_statistics(x, bands=32))
+    folded_kernel, folded_bias = fold_standardisation(model).get_layer("dense_1").get_weights()
+    np.testing.assert_allclose(folded_kernel, kernel / deviation[:, np.newaxis], rtol=1e-5)
+    np.testing.assert_allclose(folded_bias, bias - (mean / deviation) @ kernel, rtol=1e-4)
+
+
+def test_folding_leaves_the_model_alone(
+    rng: np.random.Generator, x: npt.NDArray[np.float32]
+) -> None:
+    """The Keras model gives the same posteriors after it was folded as before."""
+    model = small(rng, x)
+    before = np.asarray(model(x))
+    fold_standardisation(model)
+    np.testing.assert_array_equal(np.asarray(model(x)), before)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"standardise": False}, {"kind": "cnn", "filters": (2,), "widths": (6,)}],
+    ids=["nothing to fold", "convolution"],
+)
+def test_nothing_is_folded(
+    rng: np.random.Generator, x: npt.NDArray[np.float32], settings: dict[str, object]
+) -> None:
+    """Where there are no statistics, or a padding convolution follows them, the model stays."""
+    model = small(rng, x, **settings)
+    assert fold_standardisation(model) is model
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"standardise": False},
+        {"batch_norm": True},
+        {"widths": (), "dropout": ()},
+        {"dropout": (0.0, 0.0)},
+        {"dropout": (0.0, 0.9)},
+        {"kind": "cnn", "filters": (2, 3), "widths": (6,), "dropout": (0.1, 0.2, 0.3)},
+        {"kind": "cnn", "filters": (2,), "widths": (), "dropout": (0.1,), "batch_norm": True},
+    ],
+    ids=str,
+)
+def test_same_posteriors(
+    rng: np.random.Generator, x: npt.NDArray[np.float32], settings: dict[str, object]
+) -> None:
+    """Every kind of network gives in LiteRT what it gives in Keras."""
+    model = small(rng, x, **settings)
+    network = Network(to_tflite(model, x), labels=LABELS, dropout=())
+    np.testing.assert_allclose(network.scores(x), np.asarray(model(x)), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["dense", "cnn"])
+def test_trained_runs_same_posteriors(
+    kind: str, request: pytest.FixtureRequest, feature_store: Path
+) -> None:
+    """The recogniser file of a trained network gives the posteriors of its Keras model."""
+    run: RunResult = request.getfixturevalue("run" if kind == "dense" else "cnn_run")
+    clips = load_features(feature_store, "testing")
+    wanted = np.asarray(run.result.model(clips.x, training=False))
+    got = Recognizer.load(run.recogniser).scores(clips.x)
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+def test_saved_keras_model_is_the_one_in_the_recogniser(
+    run: RunResult, feature_store: Path
+) -> None:
+    """model.keras, opened with Keras alone, scores as the recogniser file beside it."""
+    clips = load_features(feature_store, "testing")
+    model = keras.models.load_model(run.recogniser.with_name("model.keras"))
+    got = Recognizer.load(run.recogniser).scores(clips.x)
+    np.testing.assert_allclose(got, np.asarray(model(clips.x)), atol=1e-5)
+
+
+def test_refuses_drift(
+    rng: np.random.Generator, x: npt.NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export that gives other posteriors than Keras is an error, not a file."""
+
+    def wrong(model: keras.Model) -> keras.Model:
+        other = keras.models.clone_model(model)
+        other.set_weights([weight * 1.01 for weight in model.get_weights()])
+        return other
+
+    monkeypatch.setattr(export, "fold_standardisation", wrong)
+    with pytest.raises(TrainingError, match=r"differs from Keras by \S+, more than 1e-05"):
+        to_tflite(small(rng, x), x)
+
+
+def test_refuses_what_is_not_finite(rng: np.random.Generator, x: npt.NDArray[np.float32]) -> None:
+    """A network whose weights blew up is refused: nothing can be compared with NaN."""
+    model = small(rng, x)
+    kernel, bias = model.get_layer("dense_2").get_weights()
+    model.get_layer("dense_2").set_weights([np.full_like(kernel, np.nan), bias])
+    with pytest.raises(TrainingError, match="differs from Keras by nan"):
+        to_tflite(model, x)
+
+
+def test_tolerance() -> None:
+    """The tolerance is at most the 1e-5 in posterior probability that is promised."""
+    assert export.TOLERANCE <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({}, [(0.5, [12]), (0.25, [6])]),
+        ({"dropout": (0.0, 0.25)}, [(0.25, [6])]),
+        ({"dropout": (0.0, 0.0)}, []),
+        (
+            {"kind": "cnn", "filters": (2, 3), "widths": (6,), "dropout": (0.1, 0.2, 0.3)},
+            [(0.1, [16, 16, 2]), (0.2, [8, 8, 3]), (0.3, [6])],
+        ),
+    ],
+    ids=["dense", "one without", "none", "cnn"],
+)
+def test_dropout_shapes(
+    rng: np.random.Generator,
+    x: npt.NDArray[np.float32],
+    settings: dict[str, object],
+    wanted: list[tuple[float, list[int]]],
+) -> None:
+    """The manifest gets rate and mask shape of every layer that acts, in the network's order."""
+    model = small(rng, x, **settings)
+    shapes = dropout_shapes(model)
+    assert [layer["shape"] for layer in shapes] == [shape for _, shape in wanted]
+    assert [layer["rate"] for layer in shapes] == pytest.approx([rate for rate, _ in wanted])
+    assert len(dropout_layers(model)) == len(wanted)
+
+
+def test_equal_models_give_equal_bytes(
+    rng: np.random.Generator, x: npt.NDArray[np.float32], run: RunResult
+) -> None:
+    """Converting the same weights twice gives a network of the same posteriors, bit for bit."""
+    model = small(rng, x)
+    once, twice = (Network(to_tflite(model, x), labels=LABELS, dropout=()) for _ in range(2))
+    np.testing.assert_array_equal(once.scores(x), twice.scores(x))
+    assert read_bundle(run.recogniser).model[4:8] == b"TFL3"

@@ -1,0 +1,240 @@
+"""The front end equals librosa's, whatever computes it, and finds the word."""
+
+from dataclasses import replace
+
+import librosa
+import numpy as np
+import numpy.typing as npt
+import pytest
+import scipy.fft
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speechrec.config import FeatureConfig
+from speechrec.features import FrontEnd, clip_features, fit_clip, librosa_filterbank, mel_filterbank
+
+Array = npt.NDArray[np.float32]
+CONFIG = FeatureConfig()
+RATE = CONFIG.sample_rate_hz
+
+
+def speech_like(seed: int) -> Array:
+    """A second of a gliding voiced sound with hiss and a pause; (16000,) float32."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(RATE) / RATE
+    pitch = 2 * np.pi * np.cumsum(rng.uniform(90, 220) * (1 + 0.3 * np.sin(3 * t))) / RATE
+    voice = sum(np.sin(k * pitch) / k for k in range(1, 25))
+    hiss = rng.standard_normal(RATE) * (t > 0.6)
+    envelope = np.clip(np.sin(np.pi * t), 0, None) ** 2 * (np.abs(t - 0.5) > 0.03)
+    return (0.1 * envelope * voice + 0.03 * envelope * hiss).astype(np.float32)
+
+
+WAVES = np.stack([speech_like(seed) for seed in range(6)])
+
+
+def oracle(wave: Array) -> npt.NDArray[np.float64]:
+    energy = librosa.feature.melspectrogram(
+        y=wave, sr=16_000, n_fft=1024, hop_length=480, n_mels=32, fmin=60, fmax=7800, center=False
+    )
+    return np.log(energy + 1e-6)[:, :32]
+
+
+@pytest.mark.parametrize("index", range(len(WAVES)))
+def test_features_are_librosa_log_mel(index: int) -> None:
+    """Every number is within 1e-4 of ln(librosa's mel energy + 1e-6), bands first."""
+    ours = clip_features(WAVES[index : index + 1], CONFIG).reshape(32, 32)
+    np.testing.assert_allclose(ours, oracle(WAVES[index]), rtol=0, atol=1e-4)
+
+
+def test_other_settings_are_librosa_too() -> None:
+    """A front end of other settings follows the same formula."""
+    config = FeatureConfig(
+        sample_rate_hz=8000, window_ms=32, hop_ms=31, bands=32, frames=32, low_hz=100,
+        high_hz=3900, clip_ms=1000, log_offset=1e-4,
+    )  # fmt: skip
+    wave = WAVES[0][::2].copy()
+    energy = librosa.feature.melspectrogram(
+        y=wave, sr=8000, n_fft=256, hop_length=248, n_mels=32, fmin=100, fmax=3900, center=False
+    )
+    ours = clip_features(wave[np.newaxis], config).reshape(32, 32)
+    np.testing.assert_allclose(ours, np.log(energy + 1e-4)[:, :32], rtol=0, atol=1e-4)
+
+
+def test_numpy_and_scipy_agree() -> None:
+    """Which library computes the FFT does not show in the features."""
+    ours = FrontEnd(CONFIG)(WAVES)
+    scipys = FrontEnd(CONFIG, rfft=scipy.fft.rfft)(WAVES)
+    np.testing.assert_allclose(ours, scipys, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("rfft", [np.fft.rfft, scipy.fft.rfft])
+def test_a_clip_does_not_depend_on_its_neighbours(rfft: object) -> None:
+    """A batch gives each clip bit for bit what it gets alone and in any order."""
+    assert callable(rfft)
+    front_end = FrontEnd(CONFIG, rfft=rfft)
+    batch = front_end(WAVES)
+    assert batch.shape == (6, 1024)
+    assert batch.dtype == np.float32
+    for wave, row in zip(WAVES, batch, strict=True):
+        np.testing.assert_array_equal(FrontEnd(CONFIG, rfft=rfft)(wave[np.newaxis])[0], row)
+    np.testing.assert_array_equal(front_end(WAVES[::-1]), batch[::-1])
+
+
+def test_layout_and_precision_of_the_wave_do_not_matter() -> None:
+    """Waves that are strided or float64 are transformed like contiguous float32 ones."""
+    strided = np.repeat(WAVES, 2, axis=1)[:, ::2]
+    np.testing.assert_array_equal(clip_features(strided, CONFIG), clip_features(WAVES, CONFIG))
+    wide = WAVES.astype(np.float64)
+    np.testing.assert_array_equal(clip_features(wide, CONFIG), clip_features(WAVES, CONFIG))
+
+
+def test_silence_is_the_logarithm_of_the_offset() -> None:
+    """Digital silence is finite: every number is ln(log_offset)."""
+    features = clip_features(np.zeros((1, RATE), np.float32), CONFIG)
+    np.testing.assert_allclose(features, np.log(np.float32(CONFIG.log_offset)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("band", [0, 1, 5, 12, 20, 27, 31])
+def test_a_tone_lights_its_band(band: int) -> None:
+    """A tone at a band's centre is loudest in that band, in every frame."""
+    hz = librosa.mel_frequencies(n_mels=34, fmin=60, fmax=7800)[band + 1]
+    wave = 0.5 * np.sin(2 * np.pi * hz * np.arange(RATE) / RATE).astype(np.float32)
+    picture = clip_features(wave[np.newaxis], CONFIG).reshape(32, 32)
+    np.testing.assert_array_equal(picture.argmax(axis=0), band)
+
+
+@pytest.mark.parametrize("frame", [0, 1, 15, 31])
+def test_a_click_lights_its_frame(frame: int) -> None:
+    """A click in the middle of a window is loudest in that frame, in every band."""
+    wave = np.zeros((1, RATE), np.float32)
+    wave[0, 480 * frame + 512] = 0.5
+    picture = clip_features(wave, CONFIG).reshape(32, 32)
+    np.testing.assert_array_equal(picture.argmax(axis=1), frame)
+
+
+def test_gain_adds_its_logarithm() -> None:
+    """Ten times the amplitude is ln(100) more in every number that is well above the offset."""
+    wave = 0.05 * np.random.default_rng(0).standard_normal((1, RATE)).astype(np.float32)
+    louder = clip_features(10 * wave, CONFIG) - clip_features(wave, CONFIG)
+    np.testing.assert_allclose(louder, np.log(100), atol=0.01)
+
+
+@pytest.mark.parametrize("shape", [(RATE,), (1, RATE - 1), (1, RATE + 1), (1, 1, RATE), (0,)])
+def test_waves_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    """Anything but (clips, clip_samples) is an error that names both shapes."""
+    with pytest.raises(ValueError, match=r"expected waves \(clips, 16000\), got \("):
+        FrontEnd(CONFIG)(np.zeros(shape, np.float32))
+
+
+def test_no_clips_are_no_features() -> None:
+    """An empty batch stays one."""
+    assert FrontEnd(CONFIG)(np.zeros((0, RATE), np.float32)).shape == (0, 1024)
+
+
+def test_the_shipped_filterbank_is_librosas() -> None:
+    """speechrec/mel.npy is what scripts/mel_filterbank.py makes, and cannot be written to."""
+    shipped = mel_filterbank(CONFIG)
+    assert shipped.dtype == np.float32
+    np.testing.assert_array_equal(shipped, librosa_filterbank(CONFIG))
+    with pytest.raises(ValueError, match="read-only"):
+        shipped[0, 0] = 1
+
+
+def test_a_given_filterbank_is_used() -> None:
+    """A recogniser file's own filterbank takes the place of the settings' one."""
+    doubled = FrontEnd(CONFIG, mel=2 * mel_filterbank(CONFIG))(WAVES[:1])
+    expected = np.log(2 * (np.exp(clip_features(WAVES[:1], CONFIG).astype(np.float64)) - 1e-6) + 1e-6)
+    np.testing.assert_allclose(doubled, expected, atol=1e-3)
+
+
+def noisy_burst(
+    seconds: float, centre_s: float, *, burst_s: float = 0.3, seed: int = 0
+) -> tuple[Array, slice]:
+    """A faint noise with a loud burst; the wave and where the burst lies."""
+    rng = np.random.default_rng(seed)
+    wave = 1e-3 * rng.standard_normal(round(seconds * RATE))
+    start = round((centre_s - burst_s / 2) * RATE)
+    burst = slice(start, start + round(burst_s * RATE))
+    count = burst.stop - burst.start
+    wave[burst] += 0.5 * np.hanning(count) * np.sin(np.arange(count) * 0.3)
+    return wave.astype(np.float32), burst
+
+
+def start_of(clip: Array, wave: Array) -> int:
+    """Where in the wave the clip was cut out; fails unless it is a slice of it."""
+    for start in np.flatnonzero(wave[: len(wave) - len(clip) + 1] == clip[0]):
+        if np.array_equal(wave[start : start + len(clip)], clip):
+            return int(start)
+    raise AssertionError("the clip is no slice of the wave")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seconds=st.floats(1.001, 6),
+    place=st.floats(0, 1),
+    burst_s=st.floats(0.1, 0.7),
+    seed=st.integers(0, 1000),
+)
+def test_the_second_is_placed_around_the_word(
+    seconds: float, place: float, burst_s: float, seed: int
+) -> None:
+    """A burst anywhere in a longer wave lies whole in the clip, in its middle if there is room."""
+    centre_s = burst_s / 2 + 0.002 + place * (seconds - burst_s - 0.004)
+    wave, burst = noisy_burst(seconds, centre_s, burst_s=burst_s, seed=seed)
+    clip = fit_clip(wave, CONFIG)
+    assert clip.shape == (RATE,)
+    assert clip.dtype == np.float32
+    start = start_of(clip, wave)
+    # Places are ten milliseconds apart, and the last one may not fit at the very end.
+    assert start <= burst.start + 160
+    assert burst.stop <= start + RATE + 160
+    middle = (burst.start + burst.stop) / 2 - start
+    if 0 < start < len(wave) - RATE - 160:
+        assert abs(middle - RATE / 2) < 0.03 * RATE
+
+
+def test_exactly_a_second_is_left_alone() -> None:
+    """A clip of the right length is the very same samples."""
+    np.testing.assert_array_equal(fit_clip(WAVES[0], CONFIG), WAVES[0])
+
+
+@pytest.mark.parametrize("samples", [1, 2, 159, 8000, 15_998, 15_999])
+def test_a_shorter_wave_stands_in_the_middle_of_zeros(samples: int) -> None:
+    """Padding is equal on both sides, to a sample, and the wave itself is unchanged."""
+    wave = np.full(samples, 0.5, np.float32)
+    clip = fit_clip(wave, CONFIG)
+    assert clip.shape == (RATE,)
+    assert clip.dtype == np.float32
+    (inside,) = np.nonzero(clip)
+    assert len(inside) == samples
+    before, after = inside[0], RATE - 1 - inside[-1]
+    assert abs(before - after) <= 1
+    np.testing.assert_array_equal(clip[inside[0] : inside[-1] + 1], wave)
+
+
+def test_a_constant_offset_does_not_mislead() -> None:
+    """A faint word is found on top of an offset, though the offset swells a little elsewhere."""
+    wave, burst = noisy_burst(4.0, 3.0)
+    faint = 0.02 * wave
+    faint[8000:12_800] += np.float32(0.002)
+    for offset in (0.9, -0.9):
+        clip = fit_clip(faint + np.float32(offset), CONFIG)
+        start = start_of(clip, faint + np.float32(offset))
+        assert start <= burst.start
+        assert burst.stop <= start + RATE
+
+
+@pytest.mark.parametrize("halvings", [1, 5, 10, 20])
+def test_gain_does_not_move_the_second(halvings: int) -> None:
+    """A quieter recording is cut at the same place."""
+    wave, _ = noisy_burst(3.7, 1.9)
+    factor = np.float32(0.5**halvings)
+    np.testing.assert_array_equal(fit_clip(factor * wave, CONFIG), factor * fit_clip(wave, CONFIG))
+
+
+@pytest.mark.parametrize("rate", [8000, 22_050, 48_000])
+def test_fitting_follows_the_settings(rate: int) -> None:
+    """Other rates give a second of their own length."""
+    config = replace(CONFIG, sample_rate_hz=rate, high_hz=3900, window_ms=40, hop_ms=20)
+    for samples in (rate // 2, rate, rate + 1, 3 * rate):
+        assert fit_clip(np.ones(samples, np.float32), config).shape == (rate,)

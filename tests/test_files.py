@@ -1,0 +1,96 @@
+"""Writing is all or nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from speechrec.files import replace_folder, replacing, write_json, write_text
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_target_appears_only_when_the_block_ends(tmp_path: Path) -> None:
+    """Until the block is left, the target is as it was; then it has the new content alone."""
+    target = tmp_path / "notes.txt"
+    target.write_text("old")
+    with replacing(target) as partial:
+        partial.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert names(tmp_path) == ["notes.txt"]
+
+
+@pytest.mark.parametrize("existed", [True, False])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_everything_as_it_was(
+    error: type[BaseException], existed: bool, tmp_path: Path
+) -> None:
+    """A block that fails half-way keeps the old content and leaves no temporary file."""
+    target = tmp_path / "notes.txt"
+    if existed:
+        target.write_text("old")
+
+    def fail() -> None:
+        with replacing(target) as partial:
+            partial.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert names(tmp_path) == (["notes.txt"] if existed else [])
+    assert not existed or target.read_text() == "old"
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
+    """Forgetting to write is noticed and keeps the old content."""
+    target = tmp_path / "notes.txt"
+    target.write_text("old")
+    with pytest.raises(FileNotFoundError), replacing(target):
+        pass
+    assert target.read_text() == "old"
+
+
+@pytest.mark.parametrize("name", ["model.keras", "curves.png", "two.dots.npz"])
+def test_the_temporary_name_keeps_folder_and_ending(name: str, tmp_path: Path) -> None:
+    """Writers that choose their format by the ending see the target's; renaming stays on one disk."""
+    target = tmp_path / "deep" / "folder" / name
+    with replacing(target) as partial:
+        assert partial.suffix == target.suffix
+        assert partial.parent == target.parent
+        assert partial != target
+        partial.write_bytes(b"x")
+    assert target.read_bytes() == b"x"
+
+
+def test_json_round_trips_and_stays_readable(tmp_path: Path) -> None:
+    """JSON is indented UTF-8 with letters as they are, and reads back equal."""
+    target = tmp_path / "value.json"
+    value = {"word": "grün", "counts": [1, 2.5, None]}
+    write_json(target, value)
+    text = target.read_text(encoding="utf-8")
+    assert json.loads(text) == value
+    assert "grün" in text
+    assert text.endswith("}\n")
+
+
+def test_text_is_utf8(tmp_path: Path) -> None:
+    """Text is written as UTF-8 whatever the locale."""
+    write_text(tmp_path / "a.txt", "señal")
+    assert (tmp_path / "a.txt").read_bytes() == "señal".encode()
+
+
+@pytest.mark.parametrize("existed", [True, False])
+def test_a_folder_takes_the_place_of_another(existed: bool, tmp_path: Path) -> None:
+    """The new folder stands under the target's name; nothing of the old one is left."""
+    new, target = tmp_path / "new", tmp_path / "target"
+    new.mkdir()
+    (new / "fresh").write_text("fresh")
+    if existed:
+        (target / "deep").mkdir(parents=True)
+        (target / "deep" / "stale").write_text("stale")
+    replace_folder(new, target)
+    assert names(tmp_path) == ["target"]
+    assert names(target) == ["fresh"]
