@@ -1,25 +1,21 @@
 """Sound files and bytes to mono float32, and what is wrong with those that cannot be used.
 
-Plain WAV is decoded here, because it is what people have and the decoder of a general library costs
-more than the rest of the front end; everything else goes through libsndfile.
+Plain WAV is decoded in `wav`; everything else goes through libsndfile.
 """
 
 import hashlib
 import io
 import os
 import stat
-import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
 from speechrec.errors import AudioError
-
-Samples = npt.NDArray[np.float32]
+from speechrec.wav import PCM, Samples, decode_pcm, is_wav, wav_layout
 
 MAX_SECONDS = 600.0
 MIN_RATE_HZ, MAX_RATE_HZ = 4000, 768_000
@@ -27,8 +23,6 @@ MIN_RATE_HZ, MAX_RATE_HZ = 4000, 768_000
 WHOLE_FILE_BYTES = 64 << 20
 _BLOCK_FRAMES = 1 << 16
 _READ_BYTES = 1 << 20
-# Programs that write to a pipe put a huge length into the header because they cannot go back.
-_STREAMED_SIZE = 0x7FFF0000
 
 MIN_SECONDS = 0.1
 SILENT_PEAK = 10 ** (-80 / 20)
@@ -254,99 +248,17 @@ def _refuse_size(name: str) -> NoReturn:
 def _decode_bytes(data: bytes, name: str) -> Decoded:
     if not data:
         raise AudioError("empty", f"{name}: the file has no bytes")
-    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-        layout = _wav_layout(data, name)
+    if is_wav(data):
+        layout = wav_layout(data, name)
         _check_rate(layout.rate_hz, name)
-        _check_length(layout.size // layout.block, layout.rate_hz, name)
-        samples = _decode_pcm(data, layout, name)
+        _check_length(layout.frames, layout.rate_hz, name)
+        samples = decode_pcm(data, layout)
         if samples is not None:
-            return Decoded(samples, layout.rate_hz, integer=layout.tag == _PCM)
+            integer = layout.tag == PCM
+            if not integer:
+                _check_finite(samples, name)
+            return Decoded(samples, layout.rate_hz, integer=integer)
     return _decode_with_libsndfile(io.BytesIO(data), name, 0.0, None)
-
-
-@dataclass(frozen=True, slots=True)
-class _WavLayout:
-    tag: int
-    channels: int
-    rate_hz: int
-    bits: int
-    block: int
-    start: int
-    size: int
-
-
-_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
-
-
-def _wav_layout(data: bytes, name: str) -> _WavLayout:
-    """Walk the RIFF chunks up to the sound and check that the file is as long as it claims."""
-    fmt: tuple[int, int, int, int, int, int] | None = None
-    position = 12
-    while position + 8 <= len(data):
-        chunk, size = struct.unpack_from("<4sI", data, position)
-        position += 8
-        if chunk == b"fmt " and size >= 16 and position + size <= len(data):
-            fmt = struct.unpack_from("<HHIIHH", data, position)
-            if fmt[0] == _EXTENSIBLE and size >= 26:
-                # The first two bytes of the sub-format's GUID are the plain format tag.
-                fmt = (struct.unpack_from("<H", data, position + 24)[0], *fmt[1:])
-        elif chunk == b"data":
-            if fmt is None:
-                raise AudioError("not_audio", f"{name}: WAV without a 'fmt ' chunk before its data")
-            return _data_layout(data, fmt, position, size, name)
-        position += size + size % 2
-    raise AudioError("truncated", f"{name}: WAV ends before its 'data' chunk; copy it again")
-
-
-def _data_layout(
-    data: bytes, fmt: tuple[int, int, int, int, int, int], start: int, size: int, name: str
-) -> _WavLayout:
-    tag, channels, rate_hz, _, block, bits = fmt
-    if not channels or not block or not rate_hz:
-        raise AudioError(
-            "not_audio",
-            f"{name}: WAV header with {channels} channels, {rate_hz} Hz, {block}-byte frames",
-        )
-    available = len(data) - start
-    riff_size = int.from_bytes(data[4:8], "little")
-    streamed = size >= _STREAMED_SIZE or (
-        size == 0 and (riff_size == 0 or riff_size >= _STREAMED_SIZE)
-    )
-    if streamed:
-        size = available
-    elif size > available:
-        raise AudioError(
-            "truncated",
-            f"{name}: expected {size} bytes of sound, found {available}; copy or record it again",
-        )
-    return _WavLayout(tag, channels, rate_hz, bits, block, start, size)
-
-
-def _decode_pcm(data: bytes, wav: _WavLayout, name: str) -> Samples | None:
-    """(channels, frames) float32 of plain PCM or float, scaled as libsndfile does; else None."""
-    kind = {
-        (_PCM, 8): "u1", (_PCM, 16): "<i2", (_PCM, 24): "u1", (_PCM, 32): "<i4",
-        (_FLOAT, 32): "<f4", (_FLOAT, 64): "<f8",
-    }.get((wav.tag, wav.bits))  # fmt: skip
-    if kind is None or wav.block != wav.channels * wav.bits // 8:
-        return None
-    frames = wav.size // wav.block
-    items = frames * wav.block // np.dtype(kind).itemsize
-    raw = np.frombuffer(data, dtype=kind, count=items, offset=wav.start)
-    if wav.tag == _FLOAT:
-        with np.errstate(over="ignore"):
-            samples = raw.astype(np.float32)
-        _check_finite(samples, name)
-    elif wav.bits == 8:
-        samples = (raw.astype(np.float32) - np.float32(128)) / np.float32(128)
-    elif wav.bits == 24:
-        # Three bytes become the upper three of a 32-bit number, which keeps the sign.
-        wide = np.zeros((items // 3, 4), dtype=np.uint8)
-        wide[:, 1:] = raw.reshape(-1, 3)
-        samples = wide.view("<i4")[:, 0].astype(np.float32) / np.float32(2**31)
-    else:
-        samples = np.multiply(raw, np.float32(2.0 ** (1 - wav.bits)), dtype=np.float32)
-    return samples.reshape(frames, wav.channels).T
 
 
 def _decode_with_libsndfile(

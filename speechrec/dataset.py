@@ -17,6 +17,7 @@ from speechrec.audio import SoundInfo, read_info
 from speechrec.config import PARTS, SILENCE, UNKNOWN, DataConfig, Part
 from speechrec.errors import AudioError, DatasetError
 from speechrec.recordings import SPEECH_COMMANDS_WORDS, Corpus, Fault, Recording
+from speechrec.splits import Splitter, group_of, percentile
 
 # Levels of silence clips relative to the noise recording they are cut from.
 _QUIETEST_DB, _LOUDEST_DB = -40.0, 0.0
@@ -53,7 +54,7 @@ class Plan:
     notes: list[str]
     _corpus: Corpus = field(repr=False)
     _config: DataConfig = field(repr=False)
-    _splitter: "Splitter" = field(repr=False)
+    _splitter: Splitter = field(repr=False)
     _unknown_share: float = field(repr=False)
     _noise: "_Noise" = field(repr=False)
 
@@ -138,7 +139,7 @@ class _Survey:
         self.words[item.word] += 1
         self.without_speaker += not item.speaker
         if item.part is None:
-            self.groups.add(_group(item, config))
+            self.groups.add(group_of(item, config))
             return
         self.assigned[item.part] += 1
         if not item.speaker:
@@ -179,75 +180,6 @@ def _hint(survey: _Survey) -> str:
     )
 
 
-def _group(item: Recording, config: DataConfig) -> str:
-    """What is kept together when parts are made: a speaker, or else a single recording."""
-    if item.speaker and config.split_by == "speaker":
-        return item.speaker
-    name = "/".join(Path(item.path).parts[-2:])
-    return f"{item.word}/{name}@{item.offset_s:g}"
-
-
-def _percentile(key: str) -> float:
-    """0 to 100 from the SHA-1 of a name: `which_set` of Speech Commands (Warden 2018)."""
-    most = 2**27 - 1
-    return int(hashlib.sha1(key.encode()).hexdigest(), 16) % (most + 1) * (100.0 / most)
-
-
-class Splitter:
-    """The part of each recording: the given one, or by the hash of its speaker.
-
-    The hash makes a speaker's part independent of every other file. Only where a part would be
-    left empty (a handful of speakers), the speakers whose hash lies nearest are moved there.
-    """
-
-    def __init__(self, config: DataConfig) -> None:
-        self._config = config
-        self._moved: dict[str, Part] = {}
-
-    def part(self, item: Recording) -> Part:
-        if item.part is not None:
-            return item.part
-        return self.part_of_group(_group(item, self._config))
-
-    def part_of_group(self, group: str) -> Part:
-        return self._moved.get(group) or self._by_hash(group)
-
-    def _by_hash(self, group: str) -> Part:
-        percentile, config = _percentile(group), self._config
-        if percentile < config.validation_percent:
-            return "validation"
-        if percentile < config.validation_percent + config.testing_percent:
-            return "testing"
-        return "training"
-
-    def fill_empty_parts(self, groups: set[str], filled: set[Part]) -> list[str]:
-        """Give every part somebody, where there are groups enough; returns who was moved."""
-        config = self._config
-        middle = {
-            "training": (100 + config.validation_percent + config.testing_percent) / 2,
-            "validation": config.validation_percent / 2,
-            "testing": config.validation_percent + config.testing_percent / 2,
-        }
-        wanted: list[Part] = ["training"]
-        wanted += ["validation"] if config.validation_percent else []
-        wanted += ["testing"] if config.testing_percent else []
-        notes = []
-        for part in wanted:
-            counts = Counter(self.part_of_group(group) for group in groups)
-            if counts[part] or part in filled:
-                continue
-            movable = [
-                group for group in groups
-                if group not in self._moved and counts[self.part_of_group(group)] > 1
-            ]  # fmt: skip
-            if not movable:
-                continue
-            nearest = min(movable, key=lambda g: (abs(_percentile(g) - middle[part]), g))
-            self._moved[nearest] = part
-            notes.append(f"{nearest} was moved to the {part} part, which was empty")
-        return notes
-
-
 def _fit_splitter(survey: _Survey, config: DataConfig) -> tuple[Splitter, list[str]]:
     splitter, notes = Splitter(config), []
     if config.split_by == "speaker" and len(survey.groups) == 1 and not survey.assigned:
@@ -256,9 +188,8 @@ def _fit_splitter(survey: _Survey, config: DataConfig) -> tuple[Splitter, list[s
             "add speakers, or insist on splitting by recording with --split-by clip (the figures "
             "then say nothing about other voices)"
         )
-    # A speaker already given a part keeps it for the recordings that come without one.
     if config.split_by == "speaker":
-        splitter._moved.update(survey.given)
+        splitter.keep(survey.given)
     notes += splitter.fill_empty_parts(survey.groups, set(survey.assigned))
     if survey.without_speaker or config.split_by == "clip":
         reason = (
@@ -277,7 +208,7 @@ def _is_drawn(item: Recording, share: float) -> bool:
     key = "unknown/" + "/".join(Path(item.path).parts[-2:])
     # Segments of one recording are drawn one by one.
     key += f"@{item.offset_s:g}" if item.offset_s else ""
-    return share >= 1 or _percentile(key) < share * 100
+    return share >= 1 or percentile(key) < share * 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,8 +179,6 @@ def _compiled(training: FeatureSet, config: Config) -> keras.Model:
         keras.optimizers.Adam(rate),
         "categorical_crossentropy",
         metrics=["accuracy"],
-        # Compiling pays for convolutions (a third less time), not for dense layers.
-        jit_compile=config.model.kind == "cnn",
     )
     return model
 

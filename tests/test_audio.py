@@ -30,9 +30,7 @@ RATE = 16_000
 SUBTYPES = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAW", "ULAW")
 
 
-def tone(
-    samples: int = 4000, *, channels: int = 1, hz: float = 440.0, rate: int = RATE
-) -> Array:
+def tone(samples: int = 4000, *, channels: int = 1, hz: float = 440.0, rate: int = RATE) -> Array:
     """(samples, channels): a tone and a little noise, different in every channel."""
     t = np.arange(samples)[:, np.newaxis] / rate
     level = np.linspace(0.7, 0.2, channels)
@@ -208,14 +206,15 @@ def test_float_files_within_full_scale_are_not_scaled(level: float) -> None:
 
 FLAC = encode(np.random.default_rng(0).uniform(-0.5, 0.5, 100_000), kind="FLAC")
 WAV = encode(tone())
+ZEROS = chunk(b"data", b"\0" * 320)
 BROKEN = {
     "no bytes": (b"", {"empty"}, "no bytes"),
     "header only": (encode(np.zeros(0)), {"empty"}, "no samples"),
     "text": (b"hello, I am no sound\n" * 50, {"not_audio"}, "expected a sound file"),
-    "data before fmt": (riff(chunk(b"data", b"\0" * 320), fmt()), {"not_audio"}, "'fmt '"),
-    "no channels": (riff(fmt(channels=0), chunk(b"data", b"\0" * 320)), {"not_audio"}, "0 channels"),
-    "no rate": (riff(fmt(rate=0), chunk(b"data", b"\0" * 320)), {"not_audio"}, "0 Hz"),
-    "unknown codec": (riff(fmt(tag=0x4242), chunk(b"data", b"\0" * 320)), {"not_audio"}, "expected"),
+    "data before fmt": (riff(ZEROS, fmt()), {"not_audio"}, "'fmt '"),
+    "no channels": (riff(fmt(channels=0), ZEROS), {"not_audio"}, "0 channels"),
+    "no rate": (riff(fmt(rate=0), ZEROS), {"not_audio"}, "0 Hz"),
+    "unknown codec": (riff(fmt(tag=0x4242), ZEROS), {"not_audio"}, "expected"),
     "cut in the sound": (WAV[: len(WAV) // 2], {"truncated"}, "expected 8000 bytes"),
     "one byte short": (WAV[:-1], {"truncated"}, "found 7999"),
     "cut in the header": (WAV[:30], {"truncated"}, "'data' chunk"),
@@ -266,7 +265,9 @@ def test_a_double_too_large_for_float32_is_a_fault() -> None:
 
 
 @pytest.mark.parametrize("read", [decode, read_bytes, read_info, file_sha256])
-@pytest.mark.parametrize(("name", "kinds"), [("nothing.wav", {"missing", "unreadable"}), ("", {"unreadable"})])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "kinds"), [("nothing.wav", {"missing", "unreadable"}), ("", {"unreadable"})]
+)
 def test_missing_files_and_folders_are_faults(
     read: object, name: str, kinds: set[str], tmp_path: Path
 ) -> None:
@@ -371,7 +372,9 @@ def test_arbitrary_bytes_give_sound_or_a_fault(head: bytes, body: bytes) -> None
     assert_sound_or_fault(head + body)
 
 
-@pytest.mark.parametrize(("start", "stop"), [(0, 800), (0, 4000), (1, 4000), (777, 2345), (3999, 4000)])
+@pytest.mark.parametrize(
+    ("start", "stop"), [(0, 800), (0, 4000), (1, 4000), (777, 2345), (3999, 4000)]
+)
 @pytest.mark.parametrize("kind", ["WAV", "FLAC"])
 @pytest.mark.parametrize("as_path", [True, False])
 def test_a_segment_is_a_slice(
@@ -397,8 +400,9 @@ def test_a_segment_without_length_goes_to_the_end(as_path: bool, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("offset_s", "duration_s", "kind"), [(0.25, 0.1, "empty"), (7, None, "empty"), (0.2, 0.1, "truncated")]
-)  # fmt: skip
+    ("offset_s", "duration_s", "kind"),
+    [(0.25, 0.1, "empty"), (7, None, "empty"), (0.2, 0.1, "truncated")],
+)
 @pytest.mark.parametrize("as_path", [True, False])
 def test_a_segment_past_the_end_is_a_fault(
     offset_s: float, duration_s: float | None, kind: str, as_path: bool, tmp_path: Path

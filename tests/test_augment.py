@@ -40,7 +40,9 @@ def test_noise_follows_its_generator() -> None:
     assert abs(np.corrcoef(noise("white", 3), noise("white", 4))[0, 1]) < 0.05
 
 
-@pytest.mark.parametrize(("gain_db", "factor"), [(0, 1), (20, 10), (-20, 0.1), (-6.0206, 0.5), (-100, 1e-5)])
+@pytest.mark.parametrize(
+    ("gain_db", "factor"), [(0, 1), (20, 10), (-20, 0.1), (-6.0206, 0.5), (-100, 1e-5)]
+)
 def test_gain_is_in_decibels(gain_db: float, factor: float) -> None:
     """Twenty decibels are a factor of ten; the wave stays float32 and the input is not touched."""
     wave = noise("white")

@@ -1,6 +1,7 @@
 """Settings are checked at the border, vary only by what a file states, and round-trip."""
 
 import dataclasses
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -197,14 +198,16 @@ def test_plain_values_round_trip(config: Config) -> None:
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=4,
-)  # fmt: skip
+)
 KEYS = [
-    (section, field.name)
-    for section, kind in (("features", FeatureConfig), ("data", DataConfig), ("model", ModelConfig), ("train", TrainConfig))
-    for field in dataclasses.fields(kind)
-]  # fmt: skip
+    (section.name, field.name)
+    for section in dataclasses.fields(Config)
+    for field in dataclasses.fields(getattr(Config(), section.name))
+]
 
 
 @settings(max_examples=300, deadline=None)
@@ -290,7 +293,7 @@ def test_an_override_needs_section_and_name(key: str) -> None:
         ("data.words=['ja', 'nein']", ("data.words", ["ja", "nein"])),
         ("model.kind=cnn", ("model.kind", "cnn")),
         ('model.kind="cnn"', ("model.kind", "cnn")),
-        ("data.speaker_pattern=^(?P<speaker>[a-z]+)=", ("data.speaker_pattern", "^(?P<speaker>[a-z]+)=")),
+        ("data.speaker_pattern=^([a-z]+)=", ("data.speaker_pattern", "^([a-z]+)=")),
         ("data.attribution=", ("data.attribution", "")),
     ],
 )  # fmt: skip
@@ -333,8 +336,6 @@ def test_hashes_differ_from_one_another() -> None:
 
 def test_the_default_hash_stays() -> None:
     """The hash in files made so far is the hash of the canonical JSON of the settings."""
-    import hashlib
-
     text = json.dumps(dataclasses.asdict(FeatureConfig()), sort_keys=True, separators=(",", ":"))
     assert FeatureConfig().hash == hashlib.sha256(text.encode()).hexdigest()
 
@@ -345,7 +346,7 @@ def test_same_features_pass() -> None:
 
 
 def test_differing_features_are_named_exactly() -> None:
-    """The error names what was made otherwise, each differing setting with both values, no other."""
+    """The error names what was made otherwise, each other setting with both values."""
     theirs = FeatureConfig(low_hz=50, log_offset=1e-3)
     with pytest.raises(SettingsMismatchError) as caught:
         check_same_features(theirs, FeatureConfig(), what="a.speechrec")

@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def test_a_speaker_keeps_the_part_whatever_else_there_is(
 @pytest.mark.parametrize("count", [3, 4, 5, 8])
 @pytest.mark.parametrize("prefix", ["a", "b", "anna", "xyz", "s"])
 def test_few_speakers_leave_no_part_empty(count: int, prefix: str, tmp_path: Path) -> None:
-    """With three speakers or more each part gets somebody, each speaker one part, and it is told."""
+    """With three speakers or more nobody is in two parts, no part is empty, and it is told."""
     plan = plan_dataset(manifest(tmp_path, rows("yes no", names(count, prefix))), NO_SILENCE)
     parts = parts_of(plan.clips())
     assert set.union(*parts.values()) == set(PARTS)
@@ -149,7 +150,7 @@ def test_a_part_of_zero_percent_stays_empty(tmp_path: Path) -> None:
 
 
 def test_one_speaker_is_an_error_unless_insisted(tmp_path: Path) -> None:
-    """One voice cannot be split by speaker; by recording it can, with a note that says what it means."""
+    """One voice cannot be split by speaker; by recording it can, with a note on what it means."""
     source = manifest(tmp_path, rows("yes no", ["ann"], takes=40))
     with pytest.raises(DatasetError, match="several speakers, found only ann"):
         plan_dataset(source, NO_SILENCE)
@@ -173,7 +174,8 @@ def test_given_parts_are_kept(tmp_path: Path) -> None:
     """A manifest's split wins over the hash, and is not changed to fill an empty part."""
     given_part = {name: PARTS[number % 2] for number, name in enumerate(names(10))}
     source = manifest(
-        tmp_path, [row | {"split": given_part[row["speaker"]]} for row in rows("yes no", given_part)]
+        tmp_path,
+        [row | {"split": given_part[row["speaker"]]} for row in rows("yes no", given_part)],
     )
     for clip in plan_dataset(source, NO_SILENCE).clips():
         assert clip.part == given_part[clip.speaker]
@@ -182,7 +184,9 @@ def test_given_parts_are_kept(tmp_path: Path) -> None:
 def test_a_speaker_given_a_part_takes_the_rest_along(tmp_path: Path) -> None:
     """Recordings without a split follow their speaker's other recordings."""
     some = rows("yes no", names(40))
-    some += [row | {"path": f"x/{row['path']}", "split": "test"} for row in rows("yes", ["speaker3"])]
+    some += [
+        row | {"path": f"x/{row['path']}", "split": "test"} for row in rows("yes", ["speaker3"])
+    ]
     plan = plan_dataset(manifest(tmp_path, some), NO_SILENCE)
     assert parts_of(plan.clips())["speaker3"] == {"testing"}
 
@@ -195,7 +199,9 @@ def two_faced(folder: Path) -> Path:
 
 def test_a_speaker_in_two_parts_is_an_error(tmp_path: Path) -> None:
     """A split that tests on a voice it trains on is refused with speaker, parts and file."""
-    with pytest.raises(DatasetError, match="speaker speaker1 is in the training and the testing") as e:
+    with pytest.raises(
+        DatasetError, match="speaker speaker1 is in the training and the testing"
+    ) as e:
         plan_dataset(two_faced(tmp_path), NO_SILENCE)
     assert "late.wav" in str(e.value)
     assert "--split-by clip" in str(e.value)
@@ -364,7 +370,7 @@ def test_noise_of_the_parts_does_not_overlap(tmp_path: Path) -> None:
         assert len(found) == 3
         assert found[0][0] >= 0
         assert found[-1][1] <= seconds + 1e-3
-        for (_, end), (start, _) in zip(found, found[1:], strict=False):
+        for (_, end), (start, _) in pairwise(found):
             assert end <= start + 1e-3
 
 
@@ -383,7 +389,7 @@ def test_silence_has_many_levels_and_is_digital_zero_in_training_only(tmp_path: 
 
 
 def test_short_noise_is_used_where_a_second_fits(tmp_path: Path) -> None:
-    """Noise too short to be shared gives its long stretch to training; the others get made noise."""
+    """Noise too short to be shared goes to training; the other parts get made noise."""
     write_noise(tmp_path, 5)
     source = manifest(tmp_path, rows("yes no", names(100)))
     clips = silences(plan_dataset(source, DataConfig(silence_percent=50)))
@@ -408,7 +414,9 @@ def test_noise_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     write_noise(tmp_path, 30)
     (tmp_path / "_background_noise_" / "broken.wav").write_text("no sound")
     plan = plan_dataset(manifest(tmp_path, rows("yes no", names(20))), DataConfig())
-    assert [(Path(fault.path).name, fault.kind) for fault in plan.faults] == [("broken.wav", "not_audio")]
+    assert [(Path(fault.path).name, fault.kind) for fault in plan.faults] == [
+        ("broken.wav", "not_audio")
+    ]
 
 
 def test_added_keywords_keep_the_parts_of_a_real_corpus(

@@ -143,7 +143,9 @@ def test_the_shipped_filterbank_is_librosas() -> None:
 def test_a_given_filterbank_is_used() -> None:
     """A recogniser file's own filterbank takes the place of the settings' one."""
     doubled = FrontEnd(CONFIG, mel=2 * mel_filterbank(CONFIG))(WAVES[:1])
-    expected = np.log(2 * (np.exp(clip_features(WAVES[:1], CONFIG).astype(np.float64)) - 1e-6) + 1e-6)
+    expected = np.log(
+        2 * (np.exp(clip_features(WAVES[:1], CONFIG).astype(np.float64)) - 1e-6) + 1e-6
+    )
     np.testing.assert_allclose(doubled, expected, atol=1e-3)
 
 

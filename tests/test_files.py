@@ -55,7 +55,7 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["model.keras", "curves.png", "two.dots.npz"])
 def test_the_temporary_name_keeps_folder_and_ending(name: str, tmp_path: Path) -> None:
-    """Writers that choose their format by the ending see the target's; renaming stays on one disk."""
+    """Writers that choose their format by the ending see the target's; the disk is the same."""
     target = tmp_path / "deep" / "folder" / name
     with replacing(target) as partial:
         assert partial.suffix == target.suffix

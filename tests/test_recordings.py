@@ -39,7 +39,10 @@ def short(corpus: Corpus) -> list[tuple[str, str, str | None]]:
 
 def test_speech_commands_lists_are_honoured(tmp_path: Path) -> None:
     """Files in the lists have their part, all others are for training; speakers come from names."""
-    touch(tmp_path, *(f"{word}/{who}_nohash_0.wav" for word in ("no", "yes") for who in ("a1", "b2", "c3")))
+    touch(
+        tmp_path,
+        *(f"{word}/{who}_nohash_0.wav" for word in ("no", "yes") for who in ("a1", "b2", "c3")),
+    )
     touch(tmp_path, "_background_noise_/hum.wav", "README.md", ".hidden/x.wav", "yes/.DS_Store")
     (tmp_path / "validation_list.txt").write_text("yes/b2_nohash_0.wav\r\nno/b2_nohash_0.wav\r\n")
     (tmp_path / "testing_list.txt").write_text("\nyes/c3_nohash_0.wav\nno/c3_nohash_0.wav")
@@ -160,8 +163,13 @@ def test_a_folder_that_cannot_be_listed_is_an_error(
 
 
 @pytest.mark.parametrize(
-    ("pattern", "words"), [("([a-z", "no regular expression"), ("[a-z]+_", "expected a group"), ("(?:a)", "expected a group")]
-)  # fmt: skip
+    ("pattern", "words"),
+    [
+        ("([a-z", "no regular expression"),
+        ("[a-z]+_", "expected a group"),
+        ("(?:a)", "expected a group"),
+    ],
+)
 def test_a_pattern_that_cannot_work_is_a_config_error(
     pattern: str, words: str, tmp_path: Path
 ) -> None:
@@ -171,7 +179,14 @@ def test_a_pattern_that_cannot_work_is_a_config_error(
     assert repr(pattern) in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "words"), [("nothing", "found nothing there"), ("notes.txt", "found a file of another kind"), ("gone.csv", "cannot read this manifest")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nothing", "found nothing there"),
+        ("notes.txt", "found a file of another kind"),
+        ("gone.csv", "cannot read this manifest"),
+    ],
+)
 def test_a_source_of_another_kind_is_an_error(name: str, words: str, tmp_path: Path) -> None:
     """Neither folder nor manifest: the error says what was expected and what was there."""
     touch(tmp_path, "notes.txt")
@@ -187,12 +202,17 @@ def test_sound_files_go_by_their_ending(tmp_path: Path) -> None:
 
 def test_noise_files_are_sound_only(tmp_path: Path) -> None:
     """The README in the noise folder of Speech Commands is no noise."""
-    touch(tmp_path, "_background_noise_/README.md", "_background_noise_/b.wav", "_background_noise_/a.flac")
+    touch(
+        tmp_path,
+        "_background_noise_/README.md",
+        "_background_noise_/b.wav",
+        "_background_noise_/a.flac",
+    )
     assert [path.name for path in Corpus(tmp_path).noise_files()] == ["a.flac", "b.wav"]
 
 
 def test_a_csv_manifest(tmp_path: Path) -> None:
-    """Columns give everything; paths are relative to the manifest; a BOM and empty cells are fine."""
+    """Columns give everything; paths are relative to the manifest; a BOM is fine."""
     manifest = tmp_path / "all.csv"
     manifest.write_text(
         "path,label,speaker,split,offset,duration,remark\n"
@@ -229,7 +249,8 @@ def test_a_jsonl_manifest(tmp_path: Path) -> None:
     [
         ("train", "training"), ("training", "training"), ("Train", "training"),
         ("val", "validation"), ("valid", "validation"), ("dev", "validation"),
-        ("validation", "validation"), ("test", "testing"), ("testing", "testing"), ("eval", "testing"),
+        ("validation", "validation"), ("test", "testing"), ("testing", "testing"),
+        ("eval", "testing"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("column", ["split", "part"])
@@ -246,16 +267,32 @@ GOOD = '{"path": "a.wav", "label": "yes"}'
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("m.csv", "file,word\na.wav,yes\n", "m.csv:2: expected columns path and label, got file, word"),
+        (
+            "m.csv",
+            "file,word\na.wav,yes\n",
+            "m.csv:2: expected columns path and label, got file, word",
+        ),
         ("m.csv", "path,label\na.wav,yes\nb.wav,\n", "m.csv:3: expected columns path and label"),
-        ("m.csv", "path,label,split\na.wav,yes,middle\n", "m.csv:2: split 'middle': expected one of"),
-        ("m.csv", "path,label,offset\na.wav,yes,-1\n", "m.csv:2: offset: expected seconds from 0, got '-1'"),
+        (
+            "m.csv",
+            "path,label,split\na.wav,yes,middle\n",
+            "m.csv:2: split 'middle': expected one of",
+        ),
+        (
+            "m.csv",
+            "path,label,offset\na.wav,yes,-1\n",
+            "m.csv:2: offset: expected seconds from 0, got '-1'",
+        ),
         ("m.csv", "path,label,offset\na.wav,yes,nan\n", "m.csv:2: offset"),
         ("m.csv", "path,label,duration\na.wav,yes,soon\n", "m.csv:2: duration"),
         ("m.csv", "path,label,duration\na.wav,yes,0\n", "m.csv:2: duration: expected more than 0"),
         ("m.jsonl", GOOD + "\n{oops\n", "m.jsonl:2: expected a JSON object"),
         ("m.jsonl", GOOD + "\n\n[1]\n", "m.jsonl:3: expected a JSON object, got [1]"),
-        ("m.jsonl", GOOD + '\n{"path": "a"}\n', "m.jsonl:2: expected columns path and label, got path"),
+        (
+            "m.jsonl",
+            GOOD + '\n{"path": "a"}\n',
+            "m.jsonl:2: expected columns path and label, got path",
+        ),
         ("m.jsonl", '{"path": "a", "label": "b", "offset": 1e9}', "m.jsonl:1: offset"),
         ("m.jsonl", '{"path": "a\\u0000b", "label": "b"}', "m.jsonl:1: expected path"),
         ("m.jsonl", '{"path": "a", "label": "\\ud800"}', "m.jsonl:1: expected path"),
@@ -284,9 +321,9 @@ def test_noise_lies_beside_a_manifest(tmp_path: Path) -> None:
     assert corpus.noise_files() == [tmp_path / "_background_noise_" / "hum.wav"]
 
 
-cell = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8).filter(
-    lambda text: text.strip() == text and not text.startswith("/")
-)
+cell = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8
+).filter(lambda text: text.strip() == text and not text.startswith("/"))
 
 
 @settings(max_examples=60, deadline=None)
@@ -299,8 +336,10 @@ cell = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_a_written_manifest_reads_back(
-    kind: str, rows: list[tuple[str, str, str, str, float, float]], tmp_path_factory: pytest.TempPathFactory
-) -> None:  # fmt: skip
+    kind: str,
+    rows: list[tuple[str, str, str, str, float, float]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     """Whatever text stands in the cells, commas, quotes and line ends included, comes back."""
     names = ["path", "label", "speaker", "part", "offset_s", "duration_s"]
     manifest = tmp_path_factory.mktemp("manifests") / f"m.{kind}"

@@ -40,7 +40,9 @@ def test_the_parts_together_are_the_whole(feature_store: Path) -> None:
         assert list(features.clips) == [clip for clip in clips if clip.part == part]
         assert features.x.shape == (len(features), 1024)
         assert (features.x.dtype, features.y.dtype) == (np.float32, np.int64)
-        assert [features.labels[answer] for answer in features.y] == [c.label for c in features.clips]
+        assert [features.labels[answer] for answer in features.y] == [
+            c.label for c in features.clips
+        ]
 
 
 def test_vectors_are_those_of_the_rows(feature_store: Path) -> None:
@@ -60,7 +62,9 @@ def test_info_states_labels_settings_and_counts(feature_store: Path, tiny_config
     for part, labels in info.summary["parts"].items():
         for label, entry in labels.items():
             assert entry["clips"] == sum((c.part, c.label) == (part, label) for c in clips)
-    assert sum(entry["clips"] for p in info.summary["parts"].values() for entry in p.values()) == len(clips)
+    assert sum(
+        entry["clips"] for p in info.summary["parts"].values() for entry in p.values()
+    ) == len(clips)
     assert info.summary["features_hash"] == FeatureConfig().hash
     assert set(info.summary["versions"]) >= {"speechrec", "numpy"}
 
@@ -158,7 +162,8 @@ def nan_shard(store: Path) -> None:
 
 
 DAMAGE: list[Callable[[Path], None]] = [
-    no_shard, empty_shard, cut_shard, other_shard, pickled_shard, narrow_shard, short_shard, nan_shard,
+    no_shard, empty_shard, cut_shard, other_shard, pickled_shard, narrow_shard, short_shard,
+    nan_shard,
 ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,9 @@ import numpy as np
 import pytest
 
 from speechrec.config import Config, FeatureConfig, ModelConfig, TrainConfig
-from speechrec.errors import TrainingError
+from speechrec.errors import MissingExtraError, TrainingError
 from speechrec.store import FeatureSet
-from speechrec.train import EpochRow, Step, TrainResult, finish, train
+from speechrec.train import EpochRow, Step, TrainResult, _Batches, finish, train
 
 LABELS = ("a", "b", "c")
 
@@ -26,14 +27,14 @@ def clouds(seed: int, *, clips: int = 60, labels: tuple[str, ...] = LABELS) -> F
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(99).standard_normal((len(labels), 1024))
     y = rng.integers(0, len(labels), clips)
-    x = 0.25 * centres[y] + rng.standard_normal((clips, 1024))
+    x = 0.5 * centres[y] + rng.standard_normal((clips, 1024))
     return FeatureSet(x.astype(np.float32), y, labels, (), FeatureConfig())
 
 
 TRAINING, VALIDATION = clouds(1), clouds(2, clips=40)
 CONFIG = Config(
     model=ModelConfig(widths=(16, 8), dropout=(0.4, 0.2)),
-    train=TrainConfig(epochs=5, batch_size=16, learning_rate=3e-3, patience=0, seed=5),
+    train=TrainConfig(epochs=3, batch_size=16, learning_rate=5e-3, patience=0, seed=5),
 )
 
 
@@ -87,35 +88,68 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory, whole: TrainResult) -> P
     return max(tmp_path_factory.getbasetemp().glob("whole*"))
 
 
-def test_same_seed_same_weights(tmp_path: Path, whole: TrainResult) -> None:
-    """Two trainings with equal settings and data end with the same weights, bit for bit."""
-    assert_same(train(TRAINING, VALIDATION, tmp_path, CONFIG), whole)
+@pytest.fixture(scope="module")
+def stopped_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run stopped after its first epoch. Only to be copied."""
+    run = tmp_path_factory.mktemp("stopped")
+    stopped(run, 1)
+    return run
 
 
-def test_other_seed_other_weights(tmp_path: Path, whole: TrainResult) -> None:
-    """The seed decides about weights, order and dropout."""
-    other = train(TRAINING, VALIDATION, tmp_path, with_train(seed=6, epochs=1))
-    assert not np.array_equal(weights(other)[0], weights(whole)[0])
+def contents(run: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("epoch", [1, 3])
-def test_resumed_equals_uninterrupted(tmp_path: Path, whole: TrainResult, epoch: int) -> None:
-    """Stopped after an epoch and resumed, a run ends as if it had not been stopped."""
-    stopped(tmp_path, epoch)
-    resumed = train(TRAINING, VALIDATION, tmp_path, CONFIG, resume=True)
+def copied(run: Path, target: Path) -> Path:
+    return Path(shutil.copytree(run, target / "run"))
+
+
+def test_other_seed_other_history(tmp_path: Path, whole: TrainResult) -> None:
+    """Another seed gives another training."""
+    rows: list[EpochRow] = []
+
+    def keep(row: EpochRow) -> None:
+        rows.append(row)
+        raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train(TRAINING, VALIDATION, tmp_path, with_train(seed=6), on_epoch=keep)
+    assert rows[0].loss != whole.history[0].loss
+
+
+def test_resumed_equals_uninterrupted(
+    tmp_path: Path, stopped_run: Path, whole: TrainResult
+) -> None:
+    """Stopped and resumed, a run ends as if it had not been stopped, reporting what is new."""
+    steps: list[Step] = []
+    rows: list[EpochRow] = []
+    run = copied(stopped_run, tmp_path)
+    resumed = train(
+        TRAINING, VALIDATION, run, CONFIG,
+        resume=True, on_step=steps.append, on_epoch=rows.append,
+    )  # fmt: skip
     assert_same(resumed, whole)
+    assert [row.epoch for row in rows] == [2, 3]
+    assert [(s.epoch, s.epochs, s.batch, s.batches) for s in steps] == [
+        (epoch, 3, batch, 4) for epoch in (2, 3) for batch in (1, 2, 3, 4)
+    ]
+    assert all(0 <= step.accuracy <= 1 for step in steps)
 
 
-def test_stopped_within_an_epoch(tmp_path: Path, whole: TrainResult) -> None:
-    """Stopped between two batches, a run goes on from the last whole epoch, to the same end."""
+def test_stopped_within_an_epoch_again(
+    tmp_path: Path, stopped_run: Path, whole: TrainResult
+) -> None:
+    """Stopped once more between two batches, a run still comes to the same end."""
 
     def stop(step: Step) -> None:
         if (step.epoch, step.batch) == (3, 2):
             raise StoppedError
 
+    run = copied(stopped_run, tmp_path)
     with pytest.raises(StoppedError):
-        train(TRAINING, VALIDATION, tmp_path, CONFIG, on_step=stop)
-    assert_same(train(TRAINING, VALIDATION, tmp_path, CONFIG, resume=True), whole)
+        train(TRAINING, VALIDATION, run, CONFIG, resume=True, on_step=stop)
+    assert 1 <= len(list((run / "checkpoint").glob("*.keras"))) <= 2
+    assert_same(train(TRAINING, VALIDATION, run, CONFIG, resume=True), whole)
 
 
 def test_killed_process(tmp_path: Path, whole: TrainResult) -> None:
@@ -137,41 +171,34 @@ def test_killed_process(tmp_path: Path, whole: TrainResult) -> None:
     assert_same(train(TRAINING, VALIDATION, tmp_path / "run", CONFIG, resume=True), whole)
 
 
-def test_resumed_again_and_again(tmp_path: Path, whole: TrainResult) -> None:
-    """A run stopped after every epoch ends like one that was never stopped."""
-    stopped(tmp_path, 1)
-    for epoch in (2, 3, 4):
-        with pytest.raises(StoppedError):
-            train(TRAINING, VALIDATION, tmp_path, CONFIG, resume=True, on_epoch=stop_after(epoch))
-    assert_same(train(TRAINING, VALIDATION, tmp_path, CONFIG, resume=True), whole)
-
-
-def test_resume_when_all_is_done(tmp_path: Path) -> None:
+def test_resume_when_all_is_done(tmp_path: Path, whole_run: Path, whole: TrainResult) -> None:
     """Resuming a run whose last epoch is over trains no further and gives its result."""
-    first = train(TRAINING, VALIDATION, tmp_path, with_train(epochs=2))
     rows: list[EpochRow] = []
-    again = train(
-        TRAINING, VALIDATION, tmp_path, with_train(epochs=2), resume=True, on_epoch=rows.append
-    )
+    run = copied(whole_run, tmp_path)
+    again = train(TRAINING, VALIDATION, run, CONFIG, resume=True, on_epoch=rows.append)
     assert not rows
-    assert_same(again, first)
+    assert_same(again, whole)
 
 
-def test_only_needed_checkpoints_are_kept(tmp_path: Path) -> None:
-    """At most two models stand in the checkpoint folder, and `finish` removes it."""
-    stopped(tmp_path, 4)
-    assert 1 <= len(list((tmp_path / "checkpoint").glob("*.keras"))) <= 2
-    finish(tmp_path)
-    assert not (tmp_path / "checkpoint").exists()
-    finish(tmp_path)
+def test_batch_normalisation_resumes_too(tmp_path: Path) -> None:
+    """The moving averages of batch normalisation resume bit for bit as well."""
+    model = ModelConfig(widths=(8,), dropout=(0.3,), batch_norm=True)
+    config = dataclasses.replace(with_train(epochs=2), model=model)
+    uninterrupted = train(TRAINING, VALIDATION, tmp_path / "whole", config)
+    stopped(tmp_path / "run", 1, config)
+    resumed = train(TRAINING, VALIDATION, tmp_path / "run", config, resume=True)
+    assert_same(resumed, uninterrupted)
+    for one, other in zip(resumed.model.weights, uninterrupted.model.weights, strict=True):
+        if "seed" not in one.path:
+            np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
 
 
-@pytest.fixture(scope="module")
-def stopped_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run stopped after its first epoch. Do not go on with it."""
-    run = tmp_path_factory.mktemp("stopped")
-    stopped(run, 1)
-    return run
+def test_finish_removes_the_checkpoints(tmp_path: Path, stopped_run: Path) -> None:
+    """When a result is written its checkpoints go; the history stays."""
+    run = copied(stopped_run, tmp_path)
+    finish(run)
+    assert [path.name for path in run.iterdir()] == ["history.csv"]
+    finish(run)
 
 
 @pytest.mark.parametrize(
@@ -193,11 +220,10 @@ def test_resume_with_something_else(
     stopped_run: Path, config: Config, training: FeatureSet, validation: FeatureSet, named: str
 ) -> None:
     """Resuming with other settings or data is an error that names them, and changes nothing."""
-    before = {path: path.read_bytes() for path in sorted(stopped_run.rglob("*")) if path.is_file()}
+    before = contents(stopped_run)
     with pytest.raises(TrainingError, match=rf"other settings or data \({named}\)"):
         train(training, validation, stopped_run, config, resume=True)
-    after = {path: path.read_bytes() for path in sorted(stopped_run.rglob("*")) if path.is_file()}
-    assert after == before
+    assert contents(stopped_run) == before
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
@@ -213,27 +239,40 @@ def test_damaged_state(tmp_path: Path, text: str) -> None:
     """A damaged state is an error that says what to do, not a traceback."""
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / "state.json").write_text(text)
-    with pytest.raises(TrainingError, match="train without --resume"):
+    with pytest.raises(TrainingError, match=r"damaged|other settings") as caught:
         train(TRAINING, VALIDATION, tmp_path, CONFIG, resume=True)
+    assert "with --restart" in str(caught.value)
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut"])
-def test_damaged_model(tmp_path: Path, damage: str) -> None:
+def test_damaged_model(tmp_path: Path, stopped_run: Path, damage: str) -> None:
     """A saved model that cannot be read is an error that says what to do, not a traceback."""
-    stopped(tmp_path, 1)
-    for path in (tmp_path / "checkpoint").glob("*.keras"):
+    run = copied(stopped_run, tmp_path)
+    for path in (run / "checkpoint").glob("*.keras"):
         content = path.read_bytes()
         path.unlink()
         if damage != "missing":
             path.write_bytes(b"" if damage == "empty" else content[: len(content) // 2])
-    with pytest.raises(TrainingError, match="train without --resume"):
-        train(TRAINING, VALIDATION, tmp_path, CONFIG, resume=True)
+    with pytest.raises(TrainingError, match="damaged; train with --restart"):
+        train(TRAINING, VALIDATION, run, CONFIG, resume=True)
 
 
-def test_starting_anew_forgets_the_stopped_run(tmp_path: Path, whole: TrainResult) -> None:
-    """Without --resume, what a stopped run left behind has no influence."""
-    stopped(tmp_path, 2, with_train(seed=9))
-    assert_same(train(TRAINING, VALIDATION, tmp_path, CONFIG), whole)
+def test_stopped_run_is_not_overwritten(tmp_path: Path, stopped_run: Path) -> None:
+    """Hours of a stopped training are not lost because a flag was forgotten."""
+    run = copied(stopped_run, tmp_path)
+    before = contents(run)
+    with pytest.raises(TrainingError, match="--resume, or drop it with --restart"):
+        train(TRAINING, VALIDATION, run, CONFIG)
+    assert contents(run) == before
+
+
+def test_restart_forgets_the_stopped_run(
+    tmp_path: Path, stopped_run: Path, whole: TrainResult
+) -> None:
+    """With --restart, what a stopped run left has no influence: equal seeds give equal weights."""
+    assert_same(
+        train(TRAINING, VALIDATION, copied(stopped_run, tmp_path), CONFIG, restart=True), whole
+    )
 
 
 def best_epoch(history: tuple[EpochRow, ...]) -> int:
@@ -242,41 +281,39 @@ def best_epoch(history: tuple[EpochRow, ...]) -> int:
     return rows[0].epoch
 
 
-def test_keeps_the_best_epoch(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def wavering(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    """A training at a rate at which validation goes up and down, with patience for two epochs."""
+    config = with_train(epochs=30, learning_rate=0.1, schedule="constant", patience=2)
+    return train(TRAINING, VALIDATION, tmp_path_factory.mktemp("wavering"), config)
+
+
+def test_keeps_the_best_epoch(wavering: TrainResult) -> None:
     """The kept weights are those of the best validation accuracy, and give that accuracy."""
-    # A rate at which validation goes up and down.
-    result = train(
-        TRAINING, VALIDATION, tmp_path, with_train(learning_rate=0.05, schedule="constant")
-    )
-    assert result.kept_epoch == best_epoch(result.history)
-    assert result.kept_epoch < len(result.history), "choose settings whose last epoch is not best"
-    answers = np.asarray(result.model(VALIDATION.x)).argmax(axis=1)
-    accuracy = float((answers == VALIDATION.y).mean())
-    assert accuracy == pytest.approx(result.history[result.kept_epoch - 1].val_accuracy)
-    assert result.val_accuracy == result.history[result.kept_epoch - 1].val_accuracy
+    kept = wavering.history[wavering.kept_epoch - 1]
+    assert wavering.kept_epoch == best_epoch(wavering.history) < len(wavering.history)
+    answers = np.asarray(wavering.model(VALIDATION.x)).argmax(axis=1)
+    assert float((answers == VALIDATION.y).mean()) == pytest.approx(kept.val_accuracy)
+    assert wavering.val_accuracy == kept.val_accuracy
 
 
-def test_keeps_the_last_epoch_on_request(tmp_path: Path) -> None:
-    """With keep_best off, the weights are those of the last epoch."""
-    config = with_train(learning_rate=0.05, schedule="constant", keep_best=False)
-    result = train(TRAINING, VALIDATION, tmp_path, config)
-    assert result.kept_epoch == len(result.history) == 5
-    assert result.val_accuracy == result.history[-1].val_accuracy
-
-
-@pytest.mark.parametrize("resume", [False, True])
-def test_early_stopping(tmp_path: Path, resume: bool) -> None:
-    """Training ends once ``patience`` epochs brought nothing better, resumed or not."""
-    config = with_train(epochs=30, learning_rate=0.05, schedule="constant", patience=2)
-    if resume:
-        stopped(tmp_path, 1, config)
-    result = train(TRAINING, VALIDATION, tmp_path, config, resume=resume)
-    length = len(result.history)
+def test_early_stopping(wavering: TrainResult) -> None:
+    """Training ends as soon as ``patience`` epochs brought nothing better, and no earlier."""
+    length = len(wavering.history)
     assert length < 30
-    assert length == result.kept_epoch + 2
-    # It did not stop at an earlier epoch for want of a reason.
+    assert length == wavering.kept_epoch + 2
     for end in range(1, length):
-        assert end - best_epoch(result.history[:end]) < 2
+        assert end - best_epoch(wavering.history[:end]) < 2
+
+
+def test_keeps_the_last_epoch_on_request(tmp_path: Path, wavering: TrainResult) -> None:
+    """With keep_best off, the weights are those of the last epoch, though another was better."""
+    epochs = len(wavering.history)
+    config = with_train(epochs=epochs, learning_rate=0.1, schedule="constant", keep_best=False)
+    result = train(TRAINING, VALIDATION, tmp_path, config)
+    assert timeless(result.history) == timeless(wavering.history)
+    assert result.kept_epoch == epochs > wavering.kept_epoch
+    assert result.val_accuracy == result.history[-1].val_accuracy
 
 
 def test_history(whole: TrainResult, whole_run: Path) -> None:
@@ -291,16 +328,15 @@ def test_history(whole: TrainResult, whole_run: Path) -> None:
         EpochRow(epoch=int(r.pop("epoch")), **{k: float(v) for k, v in r.items()}) for r in rows
     ]
     assert read == list(whole.history)
-    assert [row.epoch for row in read] == [1, 2, 3, 4, 5]
+    assert [row.epoch for row in read] == [1, 2, 3]
 
 
-def test_learning_rate_of_the_history(tmp_path: Path, whole: TrainResult) -> None:
+def test_learning_rate_of_the_history(whole: TrainResult, wavering: TrainResult) -> None:
     """The rate falls along half a cosine wave to zero, or stays where it is."""
-    wanted = [3e-3 * (1 + np.cos(np.pi * epoch / 5)) / 2 for epoch in range(1, 6)]
+    wanted = [5e-3 * (1 + np.cos(np.pi * epoch / 3)) / 2 for epoch in (1, 2, 3)]
     rates = [row.learning_rate for row in whole.history]
     np.testing.assert_allclose(rates, wanted, rtol=1e-4, atol=1e-9)
-    constant = train(TRAINING, VALIDATION, tmp_path, with_train(schedule="constant", epochs=2))
-    assert [row.learning_rate for row in constant.history] == pytest.approx([3e-3, 3e-3])
+    assert {row.learning_rate for row in wavering.history} == {np.float32(0.1)}
 
 
 def test_accuracy_with_dropout_off_is_that_of_prediction(whole: TrainResult) -> None:
@@ -312,7 +348,7 @@ def test_accuracy_with_dropout_off_is_that_of_prediction(whole: TrainResult) -> 
 def test_dropout_costs_training_accuracy(tmp_path: Path) -> None:
     """With much dropout, accuracy during training is below that of the same weights without."""
     model = ModelConfig(widths=(16, 8), dropout=(0.6, 0.6))
-    config = dataclasses.replace(with_train(epochs=6, schedule="constant"), model=model)
+    config = dataclasses.replace(with_train(schedule="constant"), model=model)
     result = train(TRAINING, VALIDATION, tmp_path, config)
     assert result.accuracy_dropout_on < result.accuracy_dropout_off - 0.05
     assert result.history[-1].accuracy < result.history[-1].accuracy_dropout_off - 0.05
@@ -321,7 +357,7 @@ def test_dropout_costs_training_accuracy(tmp_path: Path) -> None:
 def test_without_dropout_both_accuracies_agree(tmp_path: Path) -> None:
     """In a network whose rates are 0, switching dropout on changes nothing."""
     model = ModelConfig(widths=(8,), dropout=(0.0,))
-    config = dataclasses.replace(with_train(epochs=2), model=model)
+    config = dataclasses.replace(with_train(epochs=1), model=model)
     result = train(TRAINING, VALIDATION, tmp_path, config)
     assert result.accuracy_dropout_on == result.accuracy_dropout_off
 
@@ -332,35 +368,54 @@ def test_learns(whole: TrainResult) -> None:
     assert whole.val_accuracy > 0.6
 
 
-def test_steps_and_epochs_are_reported(tmp_path: Path) -> None:
-    """Every batch and every epoch is reported in order, resumed epochs under their own number."""
-    steps: list[Step] = []
-    rows: list[EpochRow] = []
-    stopped(tmp_path, 3)
-    train(
-        TRAINING, VALIDATION, tmp_path, CONFIG,
-        resume=True, on_step=steps.append, on_epoch=rows.append,
-    )  # fmt: skip
-    assert [(s.epoch, s.epochs, s.batch, s.batches) for s in steps] == [
-        (epoch, 5, batch, 4) for epoch in (4, 5) for batch in (1, 2, 3, 4)
-    ]
-    assert all(0 <= step.accuracy <= 1 for step in steps)
-    assert [row.epoch for row in rows] == [4, 5]
-
-
-def test_tensorboard(tmp_path: Path) -> None:
+def test_tensorboard(tmp_path: Path, whole_run: Path) -> None:
     """Event files are written where they were asked for, and only there."""
-    train(TRAINING, VALIDATION, tmp_path / "with", with_train(epochs=1), tensorboard=True)
-    train(TRAINING, VALIDATION, tmp_path / "without", with_train(epochs=1))
-    assert list((tmp_path / "with" / "tensorboard").rglob("events.out.tfevents.*"))
-    assert not (tmp_path / "without" / "tensorboard").exists()
+    pytest.importorskip("tensorboard")
+    train(TRAINING, VALIDATION, tmp_path, with_train(epochs=1), tensorboard=True)
+    assert list((tmp_path / "tensorboard").rglob("events.out.tfevents.*"))
+    assert not (whole_run / "tensorboard").exists()
+
+
+def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where TensorBoard is missing, the message says how to get it, before anything is trained."""
+    monkeypatch.setattr("speechrec.train.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'speechrec\[train\]'"):
+        train(TRAINING, VALIDATION, tmp_path, CONFIG, tensorboard=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("clips", "size"), [(60, 16), (60, 60), (61, 60), (5, 64), (3, 1)])
+def test_every_clip_once_an_epoch(clips: int, size: int) -> None:
+    """An epoch goes through every clip once, in an order that (seed, epoch) alone decides."""
+    features, config = clouds(3, clips=clips), with_train(batch_size=size)
+    order: dict[int, list[bytes]] = {}
+    batches = _Batches(features, config, first_epoch=0)
+    for epoch in range(3):
+        seen = [batches[index] for index in range(len(batches))]
+        order[epoch] = [row.tobytes() for x, _ in seen for row in x]
+        assert sorted(order[epoch]) == sorted(row.tobytes() for row in features.x)
+        later = _Batches(features, config, first_epoch=epoch)
+        assert order[epoch] == [
+            row.tobytes() for index in range(len(later)) for row in later[index][0]
+        ]
+        batches.on_epoch_end()
+    assert order[0] != order[1] or clips < 10
+
+
+def test_batches_keep_clip_and_answer_together() -> None:
+    """Shuffling moves a clip's answer along with it."""
+    answers = {row.tobytes(): y for row, y in zip(TRAINING.x, TRAINING.y, strict=True)}
+    for x, y in (_Batches(TRAINING, CONFIG, first_epoch=4)[index] for index in range(4)):
+        for row, one_hot in zip(x, y, strict=True):
+            assert one_hot.sum() == 1
+            assert answers[row.tobytes()] == one_hot.argmax()
 
 
 def test_loss_that_is_not_finite(tmp_path: Path) -> None:
     """A training that blows up is an error that says what to lower."""
     model = ModelConfig(widths=(8,), dropout=(0.1,), standardise=False)
     config = dataclasses.replace(
-        with_train(epochs=8, learning_rate=1e30, schedule="constant"), model=model
+        with_train(epochs=3, learning_rate=1e30, schedule="constant"), model=model
     )
     with pytest.raises(TrainingError, match=r"the loss became \w+ in epoch \d+; lower train\."):
         train(TRAINING, VALIDATION, tmp_path, config)

@@ -1,0 +1,117 @@
+"""Plain WAV, decoded here because it is what people have and speed counts.
+
+The decoder of a general library costs more than the rest of the front end. Layout: Microsoft's
+RIFF WAVE specification (1991, with WAVE_FORMAT_EXTENSIBLE of 2007).
+"""
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from speechrec.errors import AudioError
+
+Samples = npt.NDArray[np.float32]
+
+# Programs that write to a pipe put a huge length into the header because they cannot go back.
+_STREAMED_SIZE = 0x7FFF0000
+
+
+def is_wav(data: bytes) -> bool:
+    """Whether the bytes begin like a RIFF WAVE file."""
+    return data[:4] == b"RIFF" and data[8:12] == b"WAVE"
+
+
+@dataclass(frozen=True, slots=True)
+class WavLayout:
+    """Format tag, shape of a frame in bytes, and where the sound stands in the file."""
+
+    tag: int
+    channels: int
+    rate_hz: int
+    bits: int
+    block: int
+    start: int
+    size: int
+
+    @property
+    def frames(self) -> int:
+        return self.size // self.block
+
+
+PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+
+
+def wav_layout(data: bytes, name: str) -> WavLayout:
+    """Walk the RIFF chunks up to the sound and check that the file is as long as it claims.
+
+    Raises:
+        AudioError: "not_audio" or "truncated".
+    """
+    fmt: tuple[int, int, int, int, int, int] | None = None
+    position = 12
+    while position + 8 <= len(data):
+        chunk, size = struct.unpack_from("<4sI", data, position)
+        position += 8
+        if chunk == b"fmt " and size >= 16 and position + size <= len(data):
+            fmt = struct.unpack_from("<HHIIHH", data, position)
+            if fmt[0] == _EXTENSIBLE and size >= 26:
+                # The first two bytes of the sub-format's GUID are the plain format tag.
+                fmt = (struct.unpack_from("<H", data, position + 24)[0], *fmt[1:])
+        elif chunk == b"data":
+            if fmt is None:
+                raise AudioError("not_audio", f"{name}: WAV without a 'fmt ' chunk before its data")
+            return _data_layout(data, fmt, position, size, name)
+        position += size + size % 2
+    raise AudioError("truncated", f"{name}: WAV ends before its 'data' chunk; copy it again")
+
+
+def _data_layout(
+    data: bytes, fmt: tuple[int, int, int, int, int, int], start: int, size: int, name: str
+) -> WavLayout:
+    tag, channels, rate_hz, _, block, bits = fmt
+    if not channels or not block or not rate_hz:
+        raise AudioError(
+            "not_audio",
+            f"{name}: WAV header with {channels} channels, {rate_hz} Hz, {block}-byte frames",
+        )
+    available = len(data) - start
+    riff_size = int.from_bytes(data[4:8], "little")
+    streamed = size >= _STREAMED_SIZE or (
+        size == 0 and (riff_size == 0 or riff_size >= _STREAMED_SIZE)
+    )
+    if streamed:
+        size = available
+    elif size > available:
+        raise AudioError(
+            "truncated",
+            f"{name}: expected {size} bytes of sound, found {available}; copy or record it again",
+        )
+    return WavLayout(tag, channels, rate_hz, bits, block, start, size)
+
+
+def decode_pcm(data: bytes, wav: WavLayout) -> Samples | None:
+    """(channels, frames) float32 of plain PCM or float, scaled as libsndfile does; else None."""
+    kind = {
+        (PCM, 8): "u1", (PCM, 16): "<i2", (PCM, 24): "u1", (PCM, 32): "<i4",
+        (_FLOAT, 32): "<f4", (_FLOAT, 64): "<f8",
+    }.get((wav.tag, wav.bits))  # fmt: skip
+    if kind is None or wav.block != wav.channels * wav.bits // 8:
+        return None
+    frames = wav.frames
+    items = frames * wav.block // np.dtype(kind).itemsize
+    raw = np.frombuffer(data, dtype=kind, count=items, offset=wav.start)
+    if wav.tag == _FLOAT:
+        with np.errstate(over="ignore"):
+            samples = raw.astype(np.float32)
+    elif wav.bits == 8:
+        samples = (raw.astype(np.float32) - np.float32(128)) / np.float32(128)
+    elif wav.bits == 24:
+        # Three bytes become the upper three of a 32-bit number, which keeps the sign.
+        wide = np.zeros((items // 3, 4), dtype=np.uint8)
+        wide[:, 1:] = raw.reshape(-1, 3)
+        samples = wide.view("<i4")[:, 0].astype(np.float32) / np.float32(2**31)
+    else:
+        samples = np.multiply(raw, np.float32(2.0 ** (1 - wav.bits)), dtype=np.float32)
+    return samples.reshape(frames, wav.channels).T
