@@ -144,14 +144,11 @@ def evaluate(
     """Measure a recogniser file: accuracy, recall, calibration, confusion, speakers."""
     from speechrec import store
     from speechrec.config import check_same_features
+    from speechrec.evaluate import evaluate as run_evaluate
+    from speechrec.files import write_text
     from speechrec.recognizer import Recognizer
+    from speechrec.report import to_html, to_text
 
-    try:
-        from speechrec.evaluate import evaluate as run_evaluate
-        from speechrec.files import write_text
-        from speechrec.report import to_html, to_text
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("speechrec evaluate", "train", error.name) from error
     path = _choose_model(model)
     recognizer = Recognizer.load(path)
     if recordings is not None:
@@ -199,9 +196,11 @@ def predict(
 
     recognizer = Recognizer.load(_choose_model(model))
     failed = False
-    for path in locate.sounds(paths):
+    for path, problem in locate.sounds(paths):
         source = sys.stdin.buffer if path == "-" else Path(path)
         try:
+            if problem is not None:
+                raise problem
             heard = transcribe(recognizer, source, path, passes=mc_dropout, seed=seed)
         except SpeechrecError as error:
             failed = True

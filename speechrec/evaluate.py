@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from speechrec.config import SILENCE, UNKNOWN
-from speechrec.errors import DatasetError
+from speechrec.errors import DatasetError, MissingExtraError
 from speechrec.store import FeatureSet
 
 Scorer = Callable[[npt.NDArray[np.float32]], Any]
@@ -78,9 +78,12 @@ def evaluate(score: Scorer, features: FeatureSet) -> Report:
 
     Raises:
         DatasetError: there are no clips.
+        MissingExtraError: scikit-learn is not installed.
     """
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
+    try:
+        from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("evaluation", "train", error.name) from error
     if not len(features):
         raise DatasetError("expected clips to evaluate on, got none")
     posteriors = np.asarray(score(features.x), dtype=np.float64)

@@ -222,7 +222,7 @@ def _finished_before(rows_path: Path, key: str) -> _Finished | None:
     try:
         with rows_path.open(encoding="utf-8") as file:
             header = json.loads(file.readline())
-        if header["key"] == key:
+        if header["key"] == key and "sounds" in header:
             return _Finished(header["clips"], header["first_fault"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         pass

@@ -59,8 +59,7 @@ def recogniser(model: Path | None) -> tuple[Path, str]:
         return _in_folder(model), ""
     if named := os.environ.get(_MODEL_VARIABLE):
         return _in_folder(Path(named)), f"${_MODEL_VARIABLE}"
-    found = [path for path in _RUNS.glob(f"*/*{SUFFIX}") if not path.name.startswith(".")]
-    if found:
+    if found := _visible(_RUNS, f"*/*{SUFFIX}"):
         return max(found, key=lambda path: path.stat().st_mtime_ns), "newest under runs/"
     raise BundleError(
         "expected a recogniser, found none: train one with 'speechrec train', or name one with "
@@ -71,7 +70,7 @@ def recogniser(model: Path | None) -> tuple[Path, str]:
 def _in_folder(path: Path) -> Path:
     if not path.is_dir():
         return path
-    found = sorted(path.glob(f"*{SUFFIX}"))
+    found = _visible(path, f"*{SUFFIX}")
     if len(found) != 1:
         raise BundleError(
             f"{path}: expected one recogniser file (*{SUFFIX}) in it, found {len(found)}"
@@ -79,17 +78,26 @@ def _in_folder(path: Path) -> Path:
     return found[0]
 
 
-def sounds(paths: list[str]) -> Iterator[str]:
+def _visible(folder: Path, pattern: str) -> list[Path]:
+    """Files whose names do not start with a dot, as those that are being written do."""
+    return [path for path in folder.glob(pattern) if not path.name.startswith(".")]
+
+
+def sounds(paths: list[str]) -> Iterator[tuple[str, AudioError | None]]:
     """The paths themselves, folders replaced by the sound files in them.
 
-    Raises:
-        AudioError: a folder holds no sound file.
+    A folder without sound files comes with its error, so that it does not stop the others.
     """
     for path in paths:
         if path == "-" or not os.path.isdir(path):
-            yield path
+            yield path, None
             continue
-        found = sound_files(Path(path))
+        try:
+            found = sound_files(Path(path))
+        except OSError as error:
+            yield path, AudioError("unreadable", f"{path}: cannot be read: {error.strerror}")
+            continue
         if not found:
-            raise AudioError("missing", f"{path}: expected sound files in this folder, found none")
-        yield from map(str, found)
+            message = f"{path}: expected sound files in this folder, found none"
+            yield path, AudioError("missing", message)
+        yield from ((str(file), None) for file in found)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from speechrec.errors import MissingExtraError
 from speechrec.evaluate import Report
 from speechrec.files import replacing
 
@@ -131,9 +132,11 @@ def reliability_figure(report: Report) -> "Figure":
 
 def _figure(width: float, height: float) -> "Figure":
     # Without pyplot there is no global state and no display to look for.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("a report with pictures", "train", error.name) from error
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -66,12 +66,12 @@ def make_run(
     check_same_features(info.config, config.features, what=f"the feature store {features}")
     training = store.load_features(features, "training")
     validation = store.load_features(features, "validation")
-    run.mkdir(parents=True, exist_ok=True)
-    write_text(run / "config.toml", tomli_w.dumps(dataclasses.asdict(config)))
     result = train(
         training, validation, run, config,
         resume=resume, restart=restart, tensorboard=tensorboard, on_step=on_step, on_epoch=on_epoch,
     )  # fmt: skip
+    # Not before: a training that is refused must leave the settings of the one that is there.
+    write_text(run / "config.toml", tomli_w.dumps(dataclasses.asdict(config)))
     with replacing(run / "model.keras") as partial:
         result.model.save(partial)
     report.write_curves(run / "curves.png", result.history)

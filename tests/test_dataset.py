@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechrec.config import PARTS, SILENCE, UNKNOWN, DataConfig
-from speechrec.dataset import NOISE_COLOURS, Clip, Plan, Splitter, plan_dataset
+from speechrec.dataset import NOISE_COLOURS, Clip, Plan, plan_dataset
 from speechrec.errors import DatasetError
 from speechrec.recordings import SPEECH_COMMANDS_WORDS, Recording
+from speechrec.splits import Splitter
 
 RATE = 16_000
 NO_SILENCE = DataConfig(silence_percent=0)
