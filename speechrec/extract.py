@@ -7,7 +7,6 @@ sizes and times, and the settings are the same.
 
 import dataclasses
 import hashlib
-import json
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -15,28 +14,30 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from speechrec import audio, augment, store
+from speechrec import store
 from speechrec.config import PARTS, SILENCE, Config, FeatureConfig, sha256_json
 from speechrec.dataset import Clip, plan_dataset
-from speechrec.errors import AudioError, DatasetError
-from speechrec.features import Array, FrontEnd, fit_clip, mel_filterbank
+from speechrec.errors import DatasetError
+from speechrec.features import mel_filterbank
 from speechrec.files import replace_folder, replacing, write_json
 from speechrec.recordings import Fault
+from speechrec.shards import Finished, Job, dumps, front_end_of, make_shard, shard_rows
 
 SHARD_CLIPS = 512
 # Shards handed to the workers ahead of the one waited for.
 _AHEAD = 8
 
 Progress = Callable[[int, int], None]
+
+# What had a hand in the vectors; scipy only where it is installed.
+_TOOLS = ("speechrec", "numpy", "scipy", "soundfile", "soxr")
 
 
 @dataclass(slots=True)
@@ -51,17 +52,6 @@ class ExtractSummary:
     faults: Counter[str] = field(default_factory=Counter)
     first_faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One shard's work, small enough to send to another process."""
-
-    folder: Path
-    index: int
-    clips: tuple[Clip, ...]
-    config: FeatureConfig
-    dtype: str
 
 
 def extract(
@@ -115,17 +105,11 @@ def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
 
 
-def _jobs(clips: Iterator[Clip], folder: Path, config: Config) -> Iterator[_Job]:
+def _jobs(clips: Iterator[Clip], folder: Path, config: Config) -> Iterator[Job]:
     index = 0
     while chunk := tuple(islice(clips, SHARD_CLIPS)):
-        yield _Job(folder, index, chunk, config.features, config.data.store_dtype)
+        yield Job(folder, index, chunk, config.features, config.data.store_dtype)
         index += 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    clips: int
-    first_fault: str
 
 
 @contextmanager
@@ -139,7 +123,7 @@ def _workers(count: int, config: FeatureConfig) -> Iterator[ProcessPoolExecutor 
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
     try:
         for _ in range(count):
-            pool.submit(_front_end, config)
+            pool.submit(front_end_of, config)
         yield pool
     except BrokenProcessPool as error:
         raise DatasetError(
@@ -150,139 +134,18 @@ def _workers(count: int, config: FeatureConfig) -> Iterator[ProcessPoolExecutor 
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _run(jobs: Iterator[_Job], pool: ProcessPoolExecutor | None) -> Iterator[_Finished]:
+def _run(jobs: Iterator[Job], pool: ProcessPoolExecutor | None) -> Iterator[Finished]:
     """Results in the order of the jobs, with a bounded number of jobs under way."""
     if pool is None:
-        yield from map(_make_shard, jobs)
+        yield from map(make_shard, jobs)
         return
-    waiting: deque[Future[_Finished]] = deque()
+    waiting: deque[Future[Finished]] = deque()
     for job in jobs:
-        waiting.append(pool.submit(_make_shard, job))
+        waiting.append(pool.submit(make_shard, job))
         if len(waiting) > _AHEAD:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
-
-
-def _make_shard(job: _Job) -> _Finished:
-    """Read, check and transform a shard's clips, and write vectors first, rows last."""
-    rows_path = job.folder / f"shard-{job.index:05d}.jsonl"
-    key = _shard_key(job)
-    finished = _finished_before(rows_path, key)
-    if finished is not None:
-        return finished
-    front_end = _front_end(job.config)
-    vectors = np.empty((len(job.clips), job.config.size), dtype=job.dtype)
-    lines: list[dict[str, Any]] = []
-    sounds: list[str] = []
-    first_fault = ""
-    row = 0
-    for clip in job.clips:
-        try:
-            wave, sha256, seconds = read_clip(clip, job.config)
-        except AudioError as error:
-            fault = Fault.of(clip.path, error)
-            first_fault = first_fault or fault.message
-            lines.append(dataclasses.asdict(fault))
-            continue
-        vector = front_end(wave[np.newaxis])[0]
-        vectors[row] = vector
-        lines.append(
-            {
-                "shard": job.index,
-                "row": row,
-                "path": clip.path,
-                "label": clip.label,
-                "word": clip.word,
-                "speaker": clip.speaker,
-                "part": clip.part,
-                "offset_s": clip.offset_s,
-                "duration_s": round(seconds, 6),
-                "gain_db": clip.gain_db,
-                "sha256": sha256,
-            }
-        )
-        sounds.append("" if clip.label == SILENCE else _sound_digest(vector))
-        row += 1
-    with replacing(job.folder / store.shard_name(job.index)) as partial:
-        np.save(partial, vectors[:row], allow_pickle=False)
-    header = {
-        "key": key, "clips": len(job.clips), "first_fault": first_fault, "sounds": sounds
-    }  # fmt: skip
-    with replacing(rows_path) as partial, partial.open("w", encoding="utf-8") as file:
-        for line in (header, *lines):
-            file.write(_dumps(line) + "\n")
-    return _Finished(len(job.clips), first_fault)
-
-
-_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-def _finished_before(rows_path: Path, key: str) -> _Finished | None:
-    try:
-        with rows_path.open(encoding="utf-8") as file:
-            header = json.loads(file.readline())
-        if header["key"] == key and "sounds" in header:
-            return _Finished(header["clips"], header["first_fault"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        pass
-    return None
-
-
-def _shard_key(job: _Job) -> str:
-    """Changes whenever the shard's content could."""
-    digest = hashlib.sha256(f"{job.config.hash} {job.dtype} {version('speechrec')}".encode())
-    for clip in job.clips:
-        try:
-            status = os.stat(clip.path) if clip.path else None
-        except OSError:
-            status = None
-        state = (status.st_size, status.st_mtime_ns) if status else None
-        digest.update(repr((clip, state)).encode())
-    return digest.hexdigest()
-
-
-@lru_cache(maxsize=1)
-def _front_end(config: FeatureConfig) -> FrontEnd:
-    # scipy's FFT is nearly twice as fast as numpy's, and worth its import here.
-    try:
-        from scipy.fft import rfft
-    except ImportError:
-        return FrontEnd(config)
-    return FrontEnd(config, rfft=rfft)
-
-
-def _sound_digest(vector: Array) -> str:
-    """Sixteen hexadecimal digits that only recordings of the same sound share."""
-    return hashlib.sha256(vector.tobytes()).hexdigest()[:16]
-
-
-def read_clip(clip: Clip, config: FeatureConfig) -> tuple[Array, str, float]:
-    """A clip's second of sound, the SHA-256 of its file, and how long the recording is in seconds.
-
-    Raises:
-        AudioError: the recording cannot be read or would teach nothing.
-    """
-    rate = config.sample_rate_hz
-    if not clip.path:
-        rng = np.random.default_rng(int(clip.offset_s))
-        wave = augment.coloured_noise(
-            rng, config.clip_samples, colour=clip.word, sample_rate_hz=rate
-        )
-        return augment.gain(wave, clip.gain_db), "", config.clip_ms / 1000
-    if clip.offset_s == 0 and clip.duration_s is None:
-        data = audio.read_bytes(clip.path)
-        decoded, sha256 = audio.decode(data, name=clip.path), hashlib.sha256(data).hexdigest()
-    else:
-        path = Path(clip.path)
-        decoded = audio.decode(path, offset_s=clip.offset_s, duration_s=clip.duration_s)
-        sha256 = audio.file_sha256(path)
-    if clip.label != SILENCE:
-        audio.check_usable_for_training(decoded, name=clip.path)
-    wave = audio.to_mono(decoded, sample_rate_hz=rate)
-    seconds = len(wave) / rate
-    wave = fit_clip(wave, config)
-    return (augment.gain(wave, clip.gain_db) if clip.gain_db else wave), sha256, seconds
 
 
 def _finish(
@@ -343,7 +206,7 @@ def _distinct(
         yield _with_line(fault)
     seen: dict[int, int] = {}
     for index in range(shards):
-        sounds, rows = _shard_rows(folder, index)
+        sounds, rows = shard_rows(folder, index)
         for row, line in rows:
             sound = "" if "kind" in row else sounds[row["row"]]
             here = index << 32 | row.get("row", 0)
@@ -351,7 +214,7 @@ def _distinct(
             if first == here:
                 yield row, line
                 continue
-            _, others = _shard_rows(folder, first >> 32)
+            _, others = shard_rows(folder, first >> 32)
             original = next(r["path"] for r, _ in others if r.get("row") == first & 0xFFFFFFFF)
             message = f"{row['path']}: same sound as {original}, which is kept"
             yield _with_line(Fault(row["path"], "duplicate", message))
@@ -359,14 +222,7 @@ def _distinct(
 
 def _with_line(fault: Fault) -> tuple[dict[str, Any], str]:
     row = dataclasses.asdict(fault)
-    return row, _dumps(row) + "\n"
-
-
-def _shard_rows(folder: Path, index: int) -> tuple[list[str], Iterator[tuple[dict[str, Any], str]]]:
-    """The digests of a shard's sounds by row, and its rows, each with the line it was read from."""
-    with (folder / f"shard-{index:05d}.jsonl").open(encoding="utf-8") as file:
-        header, *lines = file
-    return json.loads(header)["sounds"], ((json.loads(line), line) for line in lines)
+    return row, dumps(row) + "\n"
 
 
 def _remove_shard_rows(folder: Path, shards: int) -> None:
@@ -393,5 +249,5 @@ def _info(summary: ExtractSummary, config: Config) -> dict[str, Any]:
         "parts": table,
         "speakers": summary.speakers,
         "skipped": dict(summary.faults),
-        "versions": {name: version(name) for name in ("speechrec", "numpy", "soundfile", "soxr")},
+        "versions": {name: version(name) for name in _TOOLS if find_spec(name)},
     }

@@ -64,7 +64,8 @@ class Corpus:
         source: a folder of word folders (Speech Commands or plain), a flat folder together with a
             pattern that has a group ``word``, or a manifest (.csv, .jsonl).
         speaker_pattern: regular expression searched in the file's name, then in its path below
-            ``source``; its group ``speaker``, or else its first group, is the speaker.
+            ``source``; its group ``speaker``, or else its first group, is the speaker. In a
+            manifest it is searched in the names of recordings without a speaker.
 
     Raises:
         DatasetError: ``source`` is missing or none of these.
@@ -96,10 +97,19 @@ class Corpus:
         folder = (self.source.parent if self.is_manifest else self.source) / NOISE_FOLDER
         if not folder.is_dir():
             return []
-        return [p for p in sorted(folder.iterdir()) if p.suffix.lower() == ".wav" or _is_sound(p)]
+        return [p for p in sorted(folder.iterdir()) if _is_sound(p)]
 
     def __iter__(self) -> Iterator[Recording | Fault]:
-        yield from _read_manifest(self.source) if self.is_manifest else self._walk()
+        if not self.is_manifest:
+            yield from self._walk()
+            return
+        for item in _read_manifest(self.source):
+            if item.speaker or self._pattern is None:
+                yield item
+            elif (match := self._pattern.search(os.path.basename(item.path))) is None:
+                yield self._unmatched(item.path)
+            else:
+                yield item._replace(speaker=_speaker(match))
 
     def _walk(self) -> Iterator[Recording | Fault]:
         for entry in _scan(str(self.source)):
@@ -112,7 +122,10 @@ class Corpus:
                 yield self._recording(entry.path, entry.name, None)
             elif _is_sound(Path(entry.path)):
                 path = _printable(entry.path)
-                message = f"{path}: expected to lie in a folder named after its word"
+                message = (
+                    f"{path}: expected to lie in a folder named after its word (or a speaker "
+                    "pattern with a group (?P<word>...))"
+                )
                 yield Fault(path, "no_label", message)
 
     def _recording(self, path: str, relative: str, word: str | None) -> Recording | Fault:
@@ -125,18 +138,26 @@ class Corpus:
         if self._pattern is not None:
             match = self._pattern.search(name) or self._pattern.search(relative)
             if match is None:
-                message = f"{path}: the speaker pattern {self._pattern.pattern!r} does not match"
-                return Fault(path, "no_speaker", message)
-            groups = match.groupdict()
-            word = word or groups.get("word")
-            # The first group is the speaker only where no group is named.
-            speaker = groups.get("speaker", "" if groups else match.group(1)) or ""
+                return self._unmatched(path)
+            word = word or match.groupdict().get("word")
+            speaker = _speaker(match)
         elif "_nohash_" in name:
             speaker = name.split("_nohash_")[0]
         if not word:
             return Fault(path, "no_label", f"{path}: the pattern finds no word in this name")
         part = self._listed.get(relative, "training") if self._listed else None
         return Recording(path, word, speaker, part)
+
+    def _unmatched(self, path: str) -> Fault:
+        assert self._pattern is not None
+        message = f"{path}: the speaker pattern {self._pattern.pattern!r} does not match"
+        return Fault(path, "no_speaker", message)
+
+
+def _speaker(match: re.Match[str]) -> str:
+    """The group ``speaker``, or the first group where none is named."""
+    groups = match.groupdict()
+    return groups.get("speaker", "" if groups else match.group(1)) or ""
 
 
 _SOUND_SUFFIXES = {

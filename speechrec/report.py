@@ -106,8 +106,9 @@ def confusion_figure(report: Report) -> "Figure":
     shares = [[count / max(1, sum(row)) for count in row] for row in report.confusion]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(report.labels))
-    axes.set_xticks(ticks, report.labels, rotation=90)
-    axes.set_yticks(ticks, report.labels)
+    # A word with dollar signs is no formula.
+    axes.set_xticks(ticks, report.labels, rotation=90, parse_math=False)
+    axes.set_yticks(ticks, report.labels, parse_math=False)
     axes.set(xlabel="answered", ylabel="said")
     for i, row in enumerate(report.confusion):
         for j, count in enumerate(row):

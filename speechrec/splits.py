@@ -37,9 +37,9 @@ class Splitter:
     def part(self, item: Recording) -> Part:
         if item.part is not None:
             return item.part
-        return self.part_ofgroup_of(group_of(item, self._config))
+        return self.part_of_group(group_of(item, self._config))
 
-    def part_ofgroup_of(self, group: str) -> Part:
+    def part_of_group(self, group: str) -> Part:
         return self._moved.get(group) or self._by_hash(group)
 
     def _by_hash(self, group: str) -> Part:
@@ -67,12 +67,12 @@ class Splitter:
         wanted += ["testing"] if config.testing_percent else []
         notes = []
         for part in wanted:
-            counts = Counter(self.part_ofgroup_of(group) for group in groups)
+            counts = Counter(self.part_of_group(group) for group in groups)
             if counts[part] or part in filled:
                 continue
             movable = [
                 group for group in groups
-                if group not in self._moved and counts[self.part_ofgroup_of(group)] > 1
+                if group not in self._moved and counts[self.part_of_group(group)] > 1
             ]  # fmt: skip
             if not movable:
                 continue

@@ -21,8 +21,9 @@ from speechrec.audio import read_audio
 from speechrec.config import PARTS, SILENCE, Config, DataConfig, FeatureConfig
 from speechrec.dataset import Clip
 from speechrec.errors import AudioError, DatasetError
-from speechrec.extract import extract, read_clip
+from speechrec.extract import extract
 from speechrec.features import clip_features, fit_clip
+from speechrec.shards import read_clip
 from speechrec.store import StoredClip, load_features, load_info, shard_name, stored_clips
 
 RATE = 16_000

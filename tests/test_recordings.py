@@ -380,3 +380,15 @@ def test_a_fault_carries_the_error_of_its_file() -> None:
     for kind in AUDIO_FAULTS:
         fault = Fault.of("a.wav", AudioError(kind, "a.wav: broken"))
         assert fault == Fault("a.wav", kind, "a.wav: broken")
+
+
+def test_a_pattern_finds_speakers_of_a_manifest_that_names_none(tmp_path: Path) -> None:
+    """Rows without a speaker get one from the file's name; rows with one keep it."""
+    manifest = tmp_path / "clips.csv"
+    manifest.write_text(
+        "path,label,speaker\n0_ann_1.wav,zero,\n0_ben_1.wav,zero,eve\nodd.wav,zero,\n"
+    )
+    items = list(Corpus(manifest, speaker_pattern="_([a-z]+)_"))
+    assert [getattr(item, "speaker", None) for item in items] == ["ann", "eve", None]
+    assert isinstance(items[2], Fault)
+    assert items[2].kind == "no_speaker"

@@ -108,7 +108,7 @@ def test_nothing_usable(tmp_path: Path, recognizer: Recognizer) -> None:
     """Where no recording can be read, the error gives the first reason."""
     (tmp_path / "rise").mkdir()
     (tmp_path / "rise" / "a.wav").write_bytes(b"")
-    with pytest.raises(DatasetError, match="no recording can be used .first reason: .*no bytes"):
+    with pytest.raises(DatasetError, match=r"no recording can be used .first reason: .*no bytes"):
         read_testset(tmp_path, recognizer)
 
 

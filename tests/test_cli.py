@@ -1,0 +1,596 @@
+"""The command line from outside: exit codes, effects, one line for each mistake; and the manual."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+import soundfile
+import typer.main
+
+from speechrec import cli
+from speechrec.bundle import read_bundle
+from speechrec.config import Config
+from speechrec.recognizer import Recognizer
+from speechrec.run import RunResult
+from speechrec.store import load_features, load_info
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+HEAVY = ("tensorflow", "keras", "librosa", "numba", "sklearn", "scipy", "matplotlib")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+def outside(
+    *arguments: str | Path,
+    cwd: Path,
+    stdin: bytes = b"",
+    prefix: tuple[str, ...] = ("-m", "speechrec"),
+) -> Outcome:
+    """The command in a process of its own, as a user starts it."""
+    environment = {k: v for k, v in os.environ.items() if k != "SPEECHREC_MODEL"}
+    done = subprocess.run(
+        [sys.executable, *prefix, *map(str, arguments)],
+        cwd=cwd, input=stdin, capture_output=True, timeout=120, check=False, env=environment,
+    )  # fmt: skip
+    return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+Call = Callable[..., Outcome]
+
+
+@pytest.fixture
+def call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Call:
+    """`speechrec ...` in this process, where TensorFlow is loaded already, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPEECHREC_MODEL", raising=False)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    # Progress lines are not to be broken at 80 columns here.
+    monkeypatch.setenv("COLUMNS", "400")
+
+    def run_command(*arguments: str | Path) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["speechrec", *map(str, arguments)])
+        capfd.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capfd.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run_command
+
+
+@pytest.fixture(scope="module")
+def words(corpus: Path) -> list[Path]:
+    """One recording of each keyword."""
+    return [sorted((corpus / word).iterdir())[0] for word in ("rise", "fall", "high")]
+
+
+# Light commands, each in a process of its own.
+
+
+def test_version(tmp_path: Path) -> None:
+    """--version prints the version of the installed package."""
+    assert outside("--version", cwd=tmp_path) == Outcome(
+        0, f"speechrec {version('speechrec')}\n", ""
+    )
+
+
+def modules_after(*arguments: str | Path, cwd: Path) -> tuple[Outcome, set[str]]:
+    """A command's outcome, and the top-level modules that were loaded when it ended."""
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print('\\nMODULES', *sorted(sys.modules), file=sys.stderr))\n"
+        "from speechrec.cli import main\n"
+        "main()\n"
+    )
+    outcome = outside(*arguments, cwd=cwd, prefix=("-c", code))
+    listed = outcome.err.rpartition("MODULES ")[2].split()
+    assert "speechrec" in listed
+    return outcome, {name.partition(".")[0] for name in listed}
+
+
+def test_predict_is_light(tmp_path: Path, recogniser_file: Path, words: list[Path]) -> None:
+    """Prediction loads neither TensorFlow nor anything else of the training side."""
+    outcome, modules = modules_after(
+        "predict", "--model", recogniser_file, "--mc-dropout", "2", words[0], cwd=tmp_path
+    )
+    assert outcome.code == 0
+    assert "rise" in outcome.out
+    assert not modules & set(HEAVY)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["train", "--help"]])
+def test_help_is_lighter(tmp_path: Path, arguments: list[str]) -> None:
+    """Help appears at once: not even numpy is loaded for it."""
+    outcome, modules = modules_after(*arguments, cwd=tmp_path)
+    assert outcome.code == 0
+    assert "Usage: " in outcome.out
+    assert not modules & {*HEAVY, "numpy", "ai_edge_litert", "soundfile", "rich"}
+
+
+def test_help_lists_every_command(tmp_path: Path) -> None:
+    """The help of the program names each command with a sentence."""
+    text = outside("--help", cwd=tmp_path).out
+    for name, command in commands().items():
+        assert re.search(rf"^\s+{name}\s+\w+", text, re.MULTILINE), name
+        assert command.help
+
+
+def test_standard_input(tmp_path: Path, recogniser_file: Path, words: list[Path]) -> None:
+    """`-` is the sound on standard input, heard like the file it came from."""
+    arguments = ("predict", "--model", recogniser_file, "--json")
+    piped = outside(*arguments, "-", cwd=tmp_path, stdin=words[1].read_bytes())
+    assert (piped.code, piped.err) == (0, "")
+    record = json.loads(piped.out)
+    assert record.pop("path") == "-"
+    direct = json.loads(outside(*arguments, words[1], cwd=tmp_path).out)
+    assert direct.pop("path") == str(words[1])
+    assert record == direct
+
+
+def test_bad_file_among_good_ones(tmp_path: Path, recogniser_file: Path, words: list[Path]) -> None:
+    """A file that cannot be read is reported and does not stop the others; the exit code is 1."""
+    bad, empty = tmp_path / "bad.wav", tmp_path / "empty"
+    bad.write_bytes(b"no sound")
+    empty.mkdir()
+    outcome = outside(
+        "predict", "--model", recogniser_file, "--json",
+        words[0], bad, empty, tmp_path / "none.wav", words[1], cwd=tmp_path,
+    )  # fmt: skip
+    assert outcome.code == 1
+    records = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [record["path"] for record in records] == list(
+        map(str, (words[0], bad, empty, tmp_path / "none.wav", words[1]))
+    )
+    assert [record.get("label") for record in records] == ["rise", None, None, None, "fall"]
+    kinds = [record["error"]["kind"] for record in records[1:4]]
+    assert kinds == ["not_audio", "missing", "missing"]
+    lines = outcome.err.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == ["speechrec"] * 3
+    assert [record["error"]["message"] for record in records[1:4]] == [
+        line.removeprefix("speechrec: ") for line in lines
+    ]
+
+
+def test_no_recogniser(tmp_path: Path, words: list[Path]) -> None:
+    """Without a recogniser there is one line that says what to do, and no traceback."""
+    outcome = outside("predict", words[0], cwd=tmp_path)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.count("\n") == 1
+    assert outcome.err.startswith("speechrec: expected a recogniser, found none")
+
+
+def test_reader_that_goes_away(tmp_path: Path, recogniser_file: Path, words: list[Path]) -> None:
+    """`speechrec predict ... | head -1` ends without a traceback."""
+    command = [sys.executable, "-m", "speechrec", "predict", "--model", recogniser_file, "--json"]
+    many = [str(words[0])] * 400
+    with subprocess.Popen(
+        [*map(str, command), *many], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith(b"{")
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+        assert process.wait(60) != 0
+
+
+# predict, in this process.
+
+
+def test_predict_file(call: Call, recogniser_file: Path, words: list[Path]) -> None:
+    """A line a file: its path, the word, how sure."""
+    outcome = call("predict", "--model", recogniser_file, *words)
+    assert (outcome.code, outcome.err) == (0, "")
+    for line, path, word in zip(
+        outcome.out.splitlines(), words, ("rise", "fall", "high"), strict=True
+    ):
+        assert re.fullmatch(rf"{re.escape(str(path))}  {word}  [01]\.\d\d", line)
+
+
+def test_predict_folder(call: Call, recogniser_file: Path, corpus: Path) -> None:
+    """A folder stands for the sounds below it."""
+    outcome = call("predict", "--model", recogniser_file, "--json", corpus / "high")
+    paths = [json.loads(line)["path"] for line in outcome.out.splitlines()]
+    assert paths == sorted(map(str, (corpus / "high").iterdir()))
+
+
+@pytest.mark.parametrize("top", [1, 3])
+def test_top(call: Call, recogniser_file: Path, words: list[Path], top: int) -> None:
+    """--top shows so many words, best first."""
+    out = call("predict", "--model", recogniser_file, "--top", str(top), words[0]).out
+    scores = [float(score) for score in out.split()[2::2]]
+    assert len(scores) == top
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_json_lines(call: Call, recogniser_file: Path, words: list[Path]) -> None:
+    """--json prints one object a line with the keys that are an interface."""
+    outcome = call("predict", "--model", recogniser_file, "--json", *words)
+    records = [json.loads(line) for line in outcome.out.splitlines()]
+    assert len(records) == 3
+    for record in records:
+        assert list(record) == [
+            "path", "label", "confidence", "scores", "accepted", "duration_s"
+        ]  # fmt: skip
+        assert record["confidence"] == max(record["scores"].values())
+
+
+def test_mc_dropout(call: Call, recogniser_file: Path, words: list[Path]) -> None:
+    """--mc-dropout adds figures that --seed decides, whatever the order of the files."""
+
+    def figures(*arguments: str | Path) -> dict[str, Any]:
+        out = call("predict", "--model", recogniser_file, "--json", *arguments).out
+        records = [json.loads(line) for line in out.splitlines()]
+        return {record["path"]: record["mc_dropout"] for record in records}
+
+    first = figures("--mc-dropout", "9", "--seed", "1", *words)
+    assert figures("--mc-dropout", "9", "--seed", "1", *words[::-1]) == first
+    assert figures("--mc-dropout", "9", "--seed", "2", *words) != first
+
+
+def test_model_from_the_environment(
+    call: Call, recogniser_file: Path, words: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """$SPEECHREC_MODEL is used and named on standard error; a run folder will do."""
+    monkeypatch.setenv("SPEECHREC_MODEL", str(recogniser_file.parent))
+    outcome = call("predict", words[0])
+    assert outcome.code == 0
+    assert outcome.err == f"recogniser: {recogniser_file} ($SPEECHREC_MODEL)\n"
+
+
+def test_newest_run(call: Call, tmp_path: Path, recogniser_file: Path, words: list[Path]) -> None:
+    """Without a name the newest recogniser under runs/ is used, and it is said which."""
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    shutil.copy(recogniser_file, tmp_path / "runs" / "mine" / "mine.speechrec")
+    outcome = call("predict", words[0])
+    assert outcome.err == "recogniser: runs/mine/mine.speechrec (newest under runs/)\n"
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda path: path.unlink(), "no such recogniser file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "damaged or truncated"),
+        (lambda path: path.write_bytes(b"RIFF"), "expected a recogniser file"),
+    ],
+)
+def test_bad_recogniser(
+    call: Call, tmp_path: Path, recogniser_file: Path, words: list[Path],
+    damage: Callable[[Path], Any], said: str,
+) -> None:  # fmt: skip
+    """A recogniser that is missing or damaged is one line with its name."""
+    path = tmp_path / "bad.speechrec"
+    shutil.copy(recogniser_file, path)
+    damage(path)
+    outcome = call("predict", "--model", path, words[0])
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.count("\n") == 1
+    assert outcome.err.startswith(f"speechrec: {path}: ")
+    assert said in outcome.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "--unknown", "a.wav"],
+        ["predict"],
+        ["predict", "--top", "0", "a.wav"],
+        ["predict", "--top", "many", "a.wav"],
+        ["predict", "--mc-dropout", "-1", "a.wav"],
+        ["evaluate", "--part", "all"],
+        ["train", "--epochs", "many"],
+        ["extract", "--workers", "-1"],
+        ["dance"],
+        ["--unknown"],
+    ],
+    ids=" ".join,
+)
+def test_usage_errors(call: Call, arguments: list[str]) -> None:
+    """What is not a command or an option gives exit code 2 and a hint at the help."""
+    outcome = call(*arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--help" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+# extract, train, evaluate.
+
+
+TINY = ("--set", "model.widths=[8]", "--set", "model.dropout=[0.2]", "--set", "train.epochs=2")
+
+
+def test_extract(call: Call, tmp_path: Path, corpus: Path, feature_store: Path) -> None:
+    """extract writes the store that the library makes, and says what is in it."""
+    outcome = call(
+        "extract", corpus, "--out", "store", "--words", "rise, fall,high", "--workers", "1",
+        "--set", "data.validation_percent=25", "--set", "data.testing_percent=25",
+    )  # fmt: skip
+    assert outcome.code == 0
+    assert "features: store" in outcome.out
+    made, wanted = load_info(tmp_path / "store"), load_info(feature_store)
+    assert (made.labels, made.config) == (wanted.labels, wanted.config)
+    for part in ("training", "testing"):
+        one, other = (load_features(f, part) for f in (tmp_path / "store", feature_store))
+        np.testing.assert_array_equal(one.x, other.x)
+        assert re.search(rf"\b{part}\b", outcome.out)
+
+
+def test_extract_without_recordings(call: Call) -> None:
+    """Where there is nothing to extract, one line names the three ways to get recordings."""
+    outcome = call("extract")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.count("\n") == 1
+    assert "Three ways" in outcome.err
+
+
+def test_extract_of_the_default_folder(
+    call: Call, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    """The only folder under data/ is taken, said, and written to runs/features."""
+    make_corpus(tmp_path / "data" / "mine", words=("rise", "low"), speakers=6, takes=1)
+    outcome = call("extract", "--workers", "1")
+    assert outcome.code == 0
+    assert "recordings: data/mine\n" in outcome.err
+    assert load_info(tmp_path / "runs" / "features").labels[:2] == ("low", "rise")
+
+
+def test_train_and_use(call: Call, tmp_path: Path, feature_store: Path, words: list[Path]) -> None:
+    """The three commands after extract work hand in hand, each with its defaults."""
+    shutil.copytree(feature_store, tmp_path / "runs" / "features")
+    trained = call("train", *TINY, "--seed", "3")
+    assert trained.code == 0
+    assert "recogniser: runs/default/default.speechrec" in trained.out
+    assert "features: runs/features" in trained.err
+    run = tmp_path / "runs" / "default"
+    manifest = read_bundle(run / "default.speechrec").manifest
+    assert manifest["network"]["widths"] == [8]
+    assert (manifest["training"]["seed"], manifest["training"]["epochs"]) == (3, 2)
+
+    measured = call("evaluate", "--json")
+    assert measured.code == 0
+    report = json.loads((run / "report.json").read_text())
+    assert report.pop("part") == "testing"
+    assert json.loads(measured.out) == report
+    assert (run / "evaluation.html").exists()
+
+    heard = call("predict", *words)
+    assert heard.code == 0
+    assert len(heard.out.splitlines()) == 3
+
+
+def test_train_resumes(
+    call: Call, tmp_path: Path, feature_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stopped training goes on with --resume, and nothing else is taken for it."""
+    arguments = ("train", "--features", feature_store, "--out", "run", *TINY)
+    fresh = call(*arguments, "--resume")
+    assert (fresh.code, fresh.out) == (1, "")
+    assert "nothing to resume" in fresh.err
+
+    import speechrec.train
+
+    def stop(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(speechrec.train, "_write_history", stop)
+        assert call(*arguments).code != 0
+    forgotten = call(*arguments)
+    assert forgotten.code == 1
+    assert "--resume" in forgotten.err
+    resumed = call(*arguments, "--resume")
+    assert resumed.code == 0
+    assert (tmp_path / "run" / "run.speechrec").exists()
+    assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+def test_train_with_another_front_end(call: Call, feature_store: Path) -> None:
+    """A front-end setting other than the store's is an error that names it."""
+    outcome = call("train", "--features", feature_store, "--set", "features.hop_ms=25")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "hop_ms is 30.0 there and 25.0 here" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "--set", "train.epoch=3"], "unknown setting train.epoch"),
+        (["train", "--set", "epochs"], "expected SECTION.NAME=VALUE"),
+        (["train", "--set", "train.epochs=0"], "train.epochs: expected a positive number"),
+        (["train", "--model", "transformer"], "model.kind"),
+        (["train", "--config", "none.toml"], "none.toml"),
+        (["train", "--features", "nowhere"], "speechrec extract"),
+        (["evaluate", "--features", "nowhere"], "speechrec extract"),
+        (["evaluate", "nowhere"], "nowhere"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_one_line_for_each_mistake(
+    call: Call, tmp_path: Path, feature_store: Path, recogniser_file: Path,
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str,
+) -> None:  # fmt: skip
+    """A mistake of the user's gives exit code 1 and one line that names it."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "features").symlink_to(feature_store)
+    if arguments[0] == "evaluate":
+        monkeypatch.setenv("SPEECHREC_MODEL", str(recogniser_file))
+    outcome = call(*arguments)
+    lines = [line for line in outcome.err.splitlines() if not line.startswith("recogniser: ")]
+    assert (outcome.code, outcome.out) == (1, "")
+    assert len(lines) == 1
+    assert lines[0].startswith("speechrec: ")
+    assert said in lines[0]
+
+
+def test_evaluate_on_a_folder(
+    call: Call, tmp_path: Path, recogniser_file: Path, corpus: Path
+) -> None:
+    """Recordings of one's own are measured, those that cannot be read are named."""
+    shutil.copytree(corpus / "rise", tmp_path / "room" / "rise")
+    (tmp_path / "room" / "rise" / "broken.wav").write_bytes(b"")
+    outcome = call("evaluate", "room", "--model", recogniser_file, "--json", "--html", "page.html")
+    assert outcome.code == 0
+    tree = json.loads(outcome.out)
+    assert tree["clips"] == 48
+    assert tree["per_class"]["rise"]["clips"] == 48
+    assert "not used: room/rise/broken.wav" in outcome.err
+    assert "on room" in (tmp_path / "page.html").read_text()
+
+
+def test_evaluate_as_text(
+    call: Call, tmp_path: Path, recogniser_file: Path, feature_store: Path, run: RunResult
+) -> None:
+    """Without --json there is a table; no page is written beside a file that is no run's."""
+    shutil.copy(recogniser_file, tmp_path / "copy.speechrec")
+    outcome = call("evaluate", "--model", "copy.speechrec", "--features", feature_store)
+    assert outcome.code == 0
+    assert f"{run.report.accuracy:.1%}" in outcome.out
+    assert [path.name for path in tmp_path.iterdir()] == ["copy.speechrec"]
+
+
+def test_evaluate_with_other_labels(
+    call: Call, tmp_path: Path, recogniser_file: Path, make_corpus: Callable[..., Path]
+) -> None:
+    """A store of other words is refused with both lists."""
+    make_corpus(tmp_path / "data" / "mine", words=("rise", "low"), speakers=6, takes=1)
+    assert call("extract", "--workers", "1").code == 0
+    outcome = call("evaluate", "--model", recogniser_file, "--part", "training")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "low, rise" in outcome.err
+    assert "rise, fall, high" in outcome.err
+
+
+def test_evaluate_without_scikit_learn(
+    call: Call, recogniser_file: Path, feature_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the training side is not installed, one line says how to get it."""
+    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
+    outcome = call("evaluate", "--model", recogniser_file, "--features", feature_store)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.count("\n") == 1
+    assert "pip install 'speechrec[train]'" in outcome.err
+
+
+def test_stored_features_and_files_agree(
+    call: Call, recogniser_file: Path, feature_store: Path
+) -> None:
+    """The posteriors that evaluation sees are those that predict gives for the WAV file."""
+    clips = load_features(feature_store, "testing")
+    spoken = [i for i, clip in enumerate(clips.clips) if clip.label != "_silence_"]
+    scores = Recognizer.load(recogniser_file).scores(clips.x[spoken])
+    paths = [clips.clips[i].path for i in spoken]
+    out = call("predict", "--model", recogniser_file, "--json", *paths).out
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [record["path"] for record in records] == paths
+    for record, row in zip(records, scores, strict=True):
+        stored = dict(zip(clips.labels, row.tolist(), strict=True))
+        assert record["scores"] == pytest.approx(stored, abs=1e-4)
+
+
+def test_names_that_are_no_text(
+    call: Call, tmp_path: Path, recogniser_file: Path, rng: np.random.Generator
+) -> None:
+    """A file whose name is no UTF-8 is heard like any other."""
+    name = os.fsdecode(b"caf\xe9.wav")
+    try:
+        soundfile.write(tmp_path / "a.wav", rng.uniform(-0.1, 0.1, 16_000), 16_000)
+        (tmp_path / "a.wav").rename(tmp_path / name)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    outcome = call("predict", "--model", recogniser_file, name)
+    assert outcome.code == 0
+    assert "caf" in outcome.out
+
+
+# The manual.
+
+
+def commands() -> dict[str, click.Command]:
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, click.Group)
+    return dict(group.commands)
+
+
+def test_every_command_is_in_the_readme() -> None:
+    """A command that nobody is told about does not exist."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in commands():
+        assert f"speechrec {name}" in text, name
+
+
+def command_lines(page: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line number, arguments) of each `speechrec ...` in the code blocks of a page."""
+    fenced = False
+    lines = page.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        text = line.strip().removeprefix("$ ")
+        if not (fenced or line.startswith("    ")) or "speechrec " not in text:
+            continue
+        following = number
+        while text.endswith("\\") and following < len(lines):
+            text = text[:-1] + lines[following].strip()
+            following += 1
+        words = [re.sub(r"^(\w+=\S* )+", "", part.strip()) for part in re.split(r"[|;<>]|&&", text)]
+        for part in words:
+            part = re.sub(r"^python3? -m ", "", part)
+            if part.startswith("speechrec "):
+                yield number, shlex.split(part, comments=True)[1:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_documented_commands_exist(page: Path) -> None:
+    """Every command line of the manual is one that the program understands."""
+    group = typer.main.get_command(cli.app)
+    for number, arguments in command_lines(page):
+        where = f"{page.name}:{number}: speechrec {' '.join(arguments)}"
+        try:
+            context = group.make_context("speechrec", list(arguments))
+            assert isinstance(group, click.Group)
+            name, command, rest = group.resolve_command(
+                context, [*context._protected_args, *context.args]
+            )
+            assert command is not None
+            command.make_context(name, rest, parent=context)
+        except click.exceptions.Exit as stop:
+            assert stop.exit_code == 0, where
+        except click.UsageError as error:
+            pytest.fail(f"{where}: {error.format_message()}")
+
+
+def test_documented_commands_are_found() -> None:
+    """The search above finds the command lines: the README alone has several."""
+    found = [arguments[0] for _, arguments in command_lines(ROOT / "README.md")]
+    assert {"extract", "train", "evaluate", "predict"} <= set(found)
+
+
+def test_configs_of_the_readme_exist() -> None:
+    """Configuration files that the manual names are there."""
+    for page in PAGES:
+        for name in re.findall(r"configs/\w+\.toml", page.read_text(encoding="utf-8")):
+            assert (ROOT / name).is_file(), f"{page.name}: {name}"
