@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def test_recogniser_explains_itself(
     assert manifest["mel_sha256"] == info.summary["mel_sha256"]
     assert manifest["network"]["widths"] == list(tiny_config.model.widths)
     widths = [1024, *tiny_config.model.widths, len(info.labels)]
-    counted = sum((a + 1) * b for a, b in zip(widths, widths[1:], strict=False))
+    counted = sum((a + 1) * b for a, b in pairwise(widths))
     assert manifest["network"]["parameters"] == counted
     assert content.dropout == ((0.3, (32,)), (0.2, (16,)))
     assert manifest["training"]["seed"] == tiny_config.train.seed
