@@ -24,9 +24,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed clean-demo
 	@echo
 	@echo "== These voices are SYNTHETIC. The figures below are about speech synthesisers, not people."
-	$(BIN)/speechrec synth --voices 60 --out $(DEMO)/recordings
+	$(BIN)/speechrec synth --voices 100 --out $(DEMO)/recordings
 	$(BIN)/speechrec extract $(DEMO)/recordings --out $(DEMO)/features
-	$(BIN)/speechrec train --features $(DEMO)/features --out $(DEMO)/commands --epochs 25
+	$(BIN)/speechrec train --features $(DEMO)/features --out $(DEMO)/commands --config configs/demo.toml
 	$(BIN)/speechrec evaluate --features $(DEMO)/features --model $(DEMO)/commands
 	$(BIN)/speechrec predict --model $(DEMO)/commands --top 3 \
 	    $(DEMO)/recordings/yes/pico-en-us-000_nohash_0.wav \

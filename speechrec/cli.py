@@ -222,7 +222,7 @@ def synth(
     others: Annotated[
         str | None, typer.Option(help="Words for _unknown_; default: a list of common words.")
     ] = None,
-    voices: Annotated[int, typer.Option(min=3, help="Voices, spread over the parts.")] = 60,
+    voices: Annotated[int, typer.Option(min=3, help="Voices, spread over the parts.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of speeds, pitches and noise.")] = 0,
 ) -> None:
     """Speak words with synthetic voices, for a first recogniser without any recordings."""

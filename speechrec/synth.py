@@ -22,7 +22,7 @@ from speechrec.files import replace_folder, replacing, write_text
 
 RATE_HZ = 16_000
 _CLIP_SAMPLES = RATE_HZ
-_TAKES = 3
+_KEYWORD_TAKES = 3
 _LEAST_SNR_DB, _MOST_SNR_DB = 10.0, 45.0
 _QUIETEST_PEAK_DB, _LOUDEST_PEAK_DB = -24.0, -1.0
 
@@ -90,18 +90,18 @@ def synthesise(
         raise DatasetError("expected words to speak, got none; name some with --words yes,no")
     engines = installed_engines()
     partial = folder.with_name(folder.name + ".partial")
-    jobs = list(_cast(engines, voices))
-    total, done = len(jobs) * len(spoken) * _TAKES, 0
-    for engine, voice in jobs:
+    cast = list(_cast(engines, voices))
+    total, done = len(cast) * sum(_takes(word, words) for word in spoken), 0
+    for engine, voice in cast:
         for word in spoken:
-            for take in range(_TAKES):
+            for take in range(_takes(word, words)):
                 rng = _rng(seed, engine.voice_name(voice), word, take)
                 wave = _in_a_room(_spoken(engine, word, voice, rng), rng)
-                label, count = (word, str(take)) if word in words else (UNKNOWN, f"{word}_{take}")
+                label, count = (word, str(take)) if word in words else (UNKNOWN, word)
                 name = f"{engine.voice_name(voice)}_nohash_{count}.wav"
                 with replacing(partial / label / name) as path:
                     soundfile.write(path, wave, RATE_HZ, subtype="PCM_16")
-            done += _TAKES
+                done += 1
             progress(done, total)
     names = tuple(engine.name for engine in engines)
     write_text(
@@ -111,7 +111,7 @@ def synthesise(
     if folder.exists():
         folder.rmdir()
     replace_folder(partial, folder)
-    return Synthesised(done, len(spoken), len(jobs), names)
+    return Synthesised(done, len(spoken), len(cast), names)
 
 
 def installed_engines() -> list[Engine]:
@@ -137,6 +137,11 @@ def installed_engines() -> list[Engine]:
     if not engines:
         raise MissingExtraError("speechrec synth", "synth", missing)
     return engines
+
+
+def _takes(word: str, keywords: tuple[str, ...]) -> int:
+    """Other words are there for their number: once a voice is enough."""
+    return _KEYWORD_TAKES if word in keywords else 1
 
 
 def _cast(engines: list[Engine], voices: int) -> Iterator[tuple[Engine, int]]:

@@ -141,6 +141,8 @@ def test_equal_content_gives_an_equal_file(tmp_path: Path, good: Path) -> None:
     again = tmp_path / "again.speechrec"
     write_bundle(again, manifest=dict(PLAIN), model=NETWORK, mel=FILTERBANK.copy())
     assert again.read_bytes() == good.read_bytes()
+    with zipfile.ZipFile(good) as archive:
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 def test_writing_replaces_an_older_file(good: Path) -> None:

@@ -1,0 +1,72 @@
+"""Promises of the synthetic corpus; skipped where no synthesiser is installed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from speechrec.errors import DatasetError
+from speechrec.recordings import Corpus, Recording
+
+pytest.importorskip("py_nanotts")
+
+from speechrec.synth import RATE_HZ, synthesise
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two keywords and one other word in four voices."""
+    folder = tmp_path_factory.mktemp("synth") / "corpus"
+    synthesise(folder, ("yes", "stop"), ("house", "yes"), voices=4, seed=0)
+    return folder
+
+
+def test_every_word_is_said_by_every_voice(spoken: Path) -> None:
+    """Keywords three times a voice, other words once and under _unknown_, a keyword never there."""
+    items = [item for item in Corpus(spoken) if isinstance(item, Recording)]
+    voices = {item.speaker for item in items}
+    assert len(voices) == 4
+    for word, takes in (("yes", 3), ("stop", 3), ("_unknown_", 1)):
+        said = sorted(item.speaker for item in items if item.word == word)
+        assert said == sorted(list(voices) * takes)
+
+
+def test_clips_are_one_second_of_sound_with_a_word_in_it(spoken: Path) -> None:
+    """16 kHz, 16 bits, one second, neither silent nor clipped, and louder where the word is."""
+    for path in sorted((spoken / "yes").glob("*.wav")):
+        info = soundfile.info(path)
+        wave, _ = soundfile.read(path)
+        assert (info.samplerate, info.subtype, len(wave)) == (RATE_HZ, "PCM_16", RATE_HZ)
+        assert 0.03 < np.abs(wave).max() < 1
+        blocks = np.sqrt(np.mean(wave.reshape(20, -1) ** 2, axis=1))
+        assert blocks.max() > 2 * np.median(np.sort(blocks)[:5])
+
+
+def test_a_clip_depends_on_seed_voice_word_and_take_only(spoken: Path, tmp_path: Path) -> None:
+    """Fewer words and voices leave the remaining clips as they were; another seed does not."""
+    synthesise(tmp_path / "fewer", ("yes",), (), voices=3, seed=0)
+    synthesise(tmp_path / "other", ("yes",), (), voices=3, seed=1)
+    for path in sorted((tmp_path / "fewer" / "yes").glob("*.wav")):
+        assert path.read_bytes() == (spoken / "yes" / path.name).read_bytes()
+        assert path.read_bytes() != (tmp_path / "other" / "yes" / path.name).read_bytes()
+
+
+def test_nothing_is_written_over(spoken: Path) -> None:
+    """A folder with content is refused, and stays."""
+    before = sorted(spoken.rglob("*"))
+    with pytest.raises(DatasetError, match="expected a new folder"):
+        synthesise(spoken, ("yes",), (), voices=3, seed=0)
+    assert sorted(spoken.rglob("*")) == before
+
+
+@pytest.mark.parametrize("word", ["../x", "_noise", ".hidden"])
+def test_a_word_must_be_able_to_name_a_folder(tmp_path: Path, word: str) -> None:
+    """A word that would write elsewhere or be passed over is an error that names it."""
+    with pytest.raises(DatasetError, match="can name a folder"):
+        synthesise(tmp_path / "x", (word,), (), voices=3, seed=0)
+
+
+def test_the_corpus_says_that_its_voices_are_synthetic(spoken: Path) -> None:
+    """Whoever finds the folder can see where it comes from."""
+    assert "Synthetic voices" in (spoken / "ABOUT.txt").read_text()
