@@ -7,6 +7,7 @@ recogniser trained on nothing else gets people's words wrong far more often than
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -114,8 +115,9 @@ def synthesise(
     return Synthesised(done, len(spoken), len(cast), names)
 
 
-def installed_engines() -> list[Engine]:
-    """The synthesisers of the installed extras.
+@cache
+def installed_engines() -> tuple[Engine, ...]:
+    """The synthesisers of the installed extras, set up once: eSpeak NG can only be so.
 
     Raises:
         MissingExtraError: there is none.
@@ -136,7 +138,7 @@ def installed_engines() -> list[Engine]:
         missing = missing or error.name
     if not engines:
         raise MissingExtraError("speechrec synth", "synth", missing)
-    return engines
+    return tuple(engines)
 
 
 def _takes(word: str, keywords: tuple[str, ...]) -> int:
@@ -144,14 +146,14 @@ def _takes(word: str, keywords: tuple[str, ...]) -> int:
     return _KEYWORD_TAKES if word in keywords else 1
 
 
-def _cast(engines: list[Engine], voices: int) -> Iterator[tuple[Engine, int]]:
+def _cast(engines: tuple[Engine, ...], voices: int) -> Iterator[tuple[Engine, int]]:
     """Voices in turn from the engines."""
     for number in range(voices):
         yield engines[number % len(engines)], number // len(engines)
 
 
 def _rng(seed: int, voice: str, word: str, take: int) -> np.random.Generator:
-    """Randomness that belongs to one clip, so that neither order nor other words change it."""
+    """Randomness that belongs to one clip, whatever else is spoken."""
     digest = hashlib.sha256(f"{seed}/{voice}/{word}/{take}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 

@@ -1,8 +1,11 @@
 """SVOX Pico's voices (Apache-2.0), through the package py-nanotts."""
 
+import sys
+
 import numpy as np
 from py_nanotts import NanoTTS
 
+from speechrec.errors import SpeechrecError
 from speechrec.features import Array
 
 _VOICES = ("en-US", "en-GB")
@@ -15,6 +18,11 @@ class Pico:
     name = "SVOX Pico"
 
     def __init__(self) -> None:
+        # Measured: with both in one process, the first word ends in a segmentation fault.
+        if "tensorflow" in sys.modules:
+            raise SpeechrecError(
+                "SVOX Pico cannot share a process with TensorFlow; run 'speechrec synth' by itself"
+            )
         self._engine = NanoTTS()
 
     def speak(self, word: str, voice: int, rng: np.random.Generator) -> tuple[Array, int]:

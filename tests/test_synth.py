@@ -1,5 +1,7 @@
 """Promises of the synthetic corpus; skipped where no synthesiser is installed."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +16,20 @@ pytest.importorskip("py_nanotts")
 from speechrec.synth import RATE_HZ, synthesise
 
 
+def synth(folder: Path, words: str, others: str, *, voices: int, seed: int = 0) -> None:
+    """Speak in a process of its own: SVOX Pico and TensorFlow cannot share one."""
+    command = [
+        sys.executable, "-m", "speechrec", "synth", "--out", str(folder), "--words", words,
+        "--others", others, "--voices", str(voices), "--seed", str(seed),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+
+
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two keywords and one other word in four voices."""
     folder = tmp_path_factory.mktemp("synth") / "corpus"
-    synthesise(folder, ("yes", "stop"), ("house", "yes"), voices=4, seed=0)
+    synth(folder, "yes,stop", "house,yes", voices=4)
     return folder
 
 
@@ -43,12 +54,12 @@ def test_clips_are_one_second_of_sound_with_a_word_in_it(spoken: Path) -> None:
         assert blocks.max() > 2 * np.median(np.sort(blocks)[:5])
 
 
-def test_a_clip_depends_on_seed_voice_word_and_take_only(spoken: Path, tmp_path: Path) -> None:
-    """Fewer words and voices leave the remaining clips as they were; another seed does not."""
-    synthesise(tmp_path / "fewer", ("yes",), (), voices=3, seed=0)
-    synthesise(tmp_path / "other", ("yes",), (), voices=3, seed=1)
-    for path in sorted((tmp_path / "fewer" / "yes").glob("*.wav")):
-        assert path.read_bytes() == (spoken / "yes" / path.name).read_bytes()
+def test_the_same_command_makes_the_same_files(tmp_path: Path) -> None:
+    """Every byte is the same for the same words, voices and seed; another seed differs."""
+    for name, seed in (("one", 0), ("same", 0), ("other", 1)):
+        synth(tmp_path / name, "yes", "", voices=3, seed=seed)
+    for path in sorted((tmp_path / "one" / "yes").glob("*.wav")):
+        assert path.read_bytes() == (tmp_path / "same" / "yes" / path.name).read_bytes()
         assert path.read_bytes() != (tmp_path / "other" / "yes" / path.name).read_bytes()
 
 
