@@ -1,5 +1,3 @@
 """Spoken-command recognition from a folder of recordings, down to one file that runs anywhere."""
 
-from importlib.metadata import version
-
-__version__ = version("speechrec")
+__version__ = "0.1.0"
