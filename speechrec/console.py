@@ -10,9 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from speechrec.config import PARTS
 
 if TYPE_CHECKING:
+    from speechrec.checkpoint import EpochRow
     from speechrec.extract import ExtractSummary
     from speechrec.run import RunResult
-    from speechrec.train import EpochRow, Step
+    from speechrec.train import Step
 
 
 def _progress() -> Progress:

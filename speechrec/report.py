@@ -14,7 +14,7 @@ from speechrec.files import replacing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from speechrec.train import EpochRow
+    from speechrec.checkpoint import EpochRow
 
 
 def to_text(report: Report) -> str:

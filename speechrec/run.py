@@ -18,6 +18,7 @@ import keras
 import tomli_w
 
 from speechrec import bundle, report, store
+from speechrec.checkpoint import EpochRow
 from speechrec.config import Config, check_same_features
 from speechrec.errors import DatasetError
 from speechrec.evaluate import Report, evaluate
@@ -25,7 +26,7 @@ from speechrec.export import dropout_shapes, to_tflite
 from speechrec.features import mel_filterbank
 from speechrec.files import replacing, write_json, write_text
 from speechrec.recognizer import Recognizer
-from speechrec.train import EpochRow, Step, TrainResult, finish, train
+from speechrec.train import Step, TrainResult, finish, train
 
 # Clips on which the exported network is held against Keras before it is written.
 _PROBE_CLIPS = 256

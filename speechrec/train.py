@@ -5,15 +5,14 @@ the dropout masks are seeded anew each epoch, and the state (weights, optimiser,
 after each. So a run that was killed and resumed ends with the weights of one that was not.
 """
 
-import csv
 import ctypes
 import dataclasses
-import json
+import hashlib
 import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from speechrec.checkpoint import Checkpoint, EpochRow, write_history
 from speechrec.config import Config
 from speechrec.errors import MissingExtraError, TrainingError
-from speechrec.files import replacing, write_json
 from speechrec.model import band_statistics, build_model
 from speechrec.store import FeatureSet
 
@@ -42,21 +41,6 @@ class Step:
     batch: int
     batches: int
     accuracy: float
-
-
-@dataclass(frozen=True, slots=True)
-class EpochRow:
-    """One epoch. ``accuracy`` is measured during the epoch with dropout on,
-    ``accuracy_dropout_off`` after it on the first training clips with dropout off."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    accuracy_dropout_off: float
-    val_loss: float
-    val_accuracy: float
-    learning_rate: float
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +89,7 @@ def train(
     _keep_freed_memory()
     keras.utils.set_random_seed(config.train.seed)
     tf.config.experimental.enable_op_determinism()
-    checkpoint = _Checkpoint(run / "checkpoint", _identity(training, validation, config))
+    checkpoint = Checkpoint(run / "checkpoint", _identity(training, validation, config))
     if resume:
         model, history = checkpoint.load()
     else:
@@ -218,7 +202,7 @@ class _Recorder(keras.callbacks.Callback):
     def __init__(
         self,
         training: FeatureSet,
-        checkpoint: "_Checkpoint",
+        checkpoint: "Checkpoint",
         run: Path,
         history: list[EpochRow],
         config: Config,
@@ -279,7 +263,7 @@ class _Recorder(keras.callbacks.Callback):
         )
         self.history.append(row)
         self._checkpoint.save(self.model, self.history, self.kept_epoch)
-        _write_history(self._run / "history.csv", self.history)
+        write_history(self._run / "history.csv", self.history)
         self._on_epoch(row)
         if self.finished:
             self.model.stop_training = True
@@ -305,14 +289,6 @@ def _accuracy(model: keras.Model, features: FeatureSet, *, dropout: bool, seed: 
     return float(np.mean(_labels(model, features.x, training=dropout) == features.y))
 
 
-def _write_history(path: Path, history: list[EpochRow]) -> None:
-    names = [entry.name for entry in dataclasses.fields(EpochRow)]
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(map(dataclasses.asdict, history))
-
-
 def _identity(training: FeatureSet, validation: FeatureSet, config: Config) -> dict[str, Any]:
     """What a run's state may only be resumed with."""
     return {
@@ -320,67 +296,5 @@ def _identity(training: FeatureSet, validation: FeatureSet, config: Config) -> d
         "train": dataclasses.asdict(config.train),
         "features": training.config.hash,
         "labels": list(training.labels),
-        "clips": [len(training), len(validation)],
+        "data": [hashlib.sha256(part.x.data).hexdigest() for part in (training, validation)],
     }
-
-
-@dataclass(frozen=True, slots=True)
-class _Checkpoint:
-    """``state.json`` names the epochs whose models are saved beside it; it is written last."""
-
-    STATE = "state.json"
-    folder: Path
-    identity: dict[str, Any] = field(repr=False)
-
-    def clear(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def refuse_if_present(self) -> None:
-        if (self.folder / self.STATE).exists():
-            raise TrainingError(
-                f"{self.folder.parent}: holds a training that was stopped; go on with --resume, or "
-                "drop it with --restart"
-            )
-
-    def save(self, model: keras.Model, history: list[EpochRow], kept: int) -> None:
-        with replacing(self._model(len(history))) as partial:
-            model.save(partial)
-        rows = [dataclasses.asdict(row) for row in history]
-        state = {"identity": self.identity, "kept_epoch": kept, "history": rows}
-        write_json(self.folder / self.STATE, state)
-        for path in self.folder.glob("epoch-*.keras"):
-            if path not in (self._model(kept), self._model(len(history))):
-                path.unlink()
-
-    def load(self) -> tuple[keras.Model, list[EpochRow]]:
-        try:
-            state = json.loads((self.folder / self.STATE).read_text(encoding="utf-8"))
-            history = [EpochRow(**row) for row in state["history"]]
-            identity = dict(state["identity"])
-        except FileNotFoundError as error:
-            raise TrainingError(
-                f"{self.folder.parent}: nothing to resume; train without --resume"
-            ) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise TrainingError(
-                f"{self.folder}: damaged ({error}); train with --restart"
-            ) from error
-        wanted = json.loads(json.dumps(self.identity))
-        differing = [name for name in wanted if identity.get(name) != wanted[name]]
-        if differing:
-            raise TrainingError(
-                f"{self.folder.parent}: the stopped run had other settings or data "
-                f"({', '.join(differing)}); use the same, or drop it with --restart"
-            )
-        return self.load_model(len(history)), history
-
-    def load_model(self, epoch: int) -> keras.Model:
-        try:
-            return keras.models.load_model(self._model(epoch))
-        except (OSError, ValueError) as error:
-            raise TrainingError(
-                f"{self._model(epoch)}: missing or damaged; train with --restart"
-            ) from error
-
-    def _model(self, epoch: int) -> Path:
-        return self.folder / f"epoch-{epoch:04d}.keras"
