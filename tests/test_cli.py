@@ -396,7 +396,7 @@ def test_train_resumes(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(speechrec.train, "_write_history", stop)
+        patch.setattr(speechrec.train, "write_history", stop)
         assert call(*arguments).code != 0
     forgotten = call(*arguments)
     assert forgotten.code == 1
