@@ -64,8 +64,8 @@ class Network:
 
         self._dropout = dropout
         try:
-            # The default delegate takes 6 ms to set up and announces itself on standard error, to
-            # save 0.03 ms a clip.
+            # The default delegate costs more to set up than it saves on a hundred clips, and
+            # announces itself on standard error.
             self._interpreter = Interpreter(
                 model_content=content,
                 num_threads=1,
