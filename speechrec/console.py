@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from speechrec.train import Step
 
 
-def _progress() -> Progress:
+def _progress(*, auto_refresh: bool = True) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -25,15 +25,17 @@ def _progress() -> Progress:
         TextColumn("{task.fields[note]}"),
         console=Console(stderr=True),
         transient=True,
+        auto_refresh=auto_refresh,
     )
 
 
 @contextmanager
 def clips_progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar that is moved by calls with (done, total)."""
-    with _progress() as bar:
+    # No thread that redraws: a process with threads cannot be forked safely.
+    with _progress(auto_refresh=False) as bar:
         task = bar.add_task(what, total=None, note="")
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda done, total: bar.update(task, completed=done, total=total, refresh=True)
 
 
 @contextmanager

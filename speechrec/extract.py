@@ -114,13 +114,14 @@ def _jobs(clips: Iterator[Clip], folder: Path, config: Config) -> Iterator[Job]:
 
 @contextmanager
 def _workers(count: int, config: FeatureConfig) -> Iterator[ProcessPoolExecutor | None]:
-    """Worker processes that set themselves up at once, while the corpus is being walked."""
+    """Worker processes, ready before the corpus is walked."""
     if count <= 1:
         yield None
         return
     # One thread of linear algebra a worker: the processes are the parallelism.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+    front_end_of(config)
+    pool = ProcessPoolExecutor(count, mp_context=get_context(_start_method()))
     try:
         for _ in range(count):
             pool.submit(front_end_of, config)
@@ -132,6 +133,15 @@ def _workers(count: int, config: FeatureConfig) -> Iterator[ProcessPoolExecutor 
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_method() -> str:
+    """Copies of this process start at once; they are safe only where it has no other thread."""
+    try:
+        alone = len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        alone = False
+    return "fork" if alone else "spawn"
 
 
 def _run(jobs: Iterator[Job], pool: ProcessPoolExecutor | None) -> Iterator[Finished]:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -271,6 +272,18 @@ def test_workers_do_not_show(small: Path, tmp_path: Path, monkeypatch: pytest.Mo
     one = contents(tmp_path / "one")
     assert len(one) > 8
     assert contents(tmp_path / "two") == one
+
+
+def test_a_process_with_threads_is_not_copied() -> None:
+    """A fork beside a running thread may inherit a lock that nobody will ever release."""
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        assert extract_module._start_method() == "spawn"
+    finally:
+        stop.set()
+        thread.join()
 
 
 class StopError(Exception):
