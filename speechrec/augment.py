@@ -1,9 +1,15 @@
 """Pure waveform makers and transforms; randomness is an argument."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
+from speechrec.config import AugmentConfig
+
 Array = npt.NDArray[np.float32]
+# Draws so many samples of background noise.
+NoiseSource = Callable[[np.random.Generator, int], Array]
 
 # Power falls with frequency to this exponent.
 _EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
@@ -31,3 +37,105 @@ def coloured_noise(
 def gain(wave: Array, gain_db: float) -> Array:
     """The wave louder or quieter by ``gain_db`` decibels."""
     return wave * np.float32(10 ** (gain_db / 20))
+
+
+def altered_word(
+    rng: np.random.Generator,
+    wave: Array,
+    config: AugmentConfig,
+    noise: NoiseSource,
+    *,
+    samples: int,
+    sample_rate_hz: int,
+) -> Array:
+    """A word as another voice in another room might have said it.
+
+    In this order: faster and higher or slower and lower, a room's echo, another place in the clip,
+    background noise, another level. Each by an amount of its own, drawn from ``config``.
+
+    Args:
+        wave: (any,) float32, the word without padding.
+        noise: background to draw from.
+
+    Returns:
+        (samples,) float32 in [-1, 1].
+    """  # fmt: skip
+    most = config.stretch_percent / 100
+    wave = stretched(wave, float(rng.uniform(1 - most, 1 + most)), sample_rate_hz=sample_rate_hz)
+    if rng.random() < config.echo_share:
+        wave = with_echo(rng, wave, sample_rate_hz=sample_rate_hz)
+    shift = round(float(rng.uniform(-1, 1)) * config.shift_ms * sample_rate_hz / 1000)
+    out = placed(wave, (samples - len(wave)) // 2 + shift, samples)
+    if rng.random() < config.noise_share:
+        snr_db = float(rng.uniform(config.least_snr_db, config.most_snr_db))
+        out = mixed(out, noise(rng, samples), snr_db)
+    else:
+        hiss_db = float(rng.uniform(*_HISS_DB))
+        out = out + gain(rng.standard_normal(samples, dtype=np.float32), hiss_db)
+    return np.clip(gain(out, _level(rng, config)), -1, 1)
+
+
+def altered_silence(
+    rng: np.random.Generator, wave: Array, config: AugmentConfig, noise: NoiseSource
+) -> Array:
+    """Another stretch of background at another level, now and then two on top of each other."""
+    samples = len(wave)
+    if rng.random() < _FRESH_NOISE_SHARE:
+        wave = gain(noise(rng, samples), float(rng.uniform(*_SILENCE_DB)))
+    if rng.random() < _SECOND_NOISE_SHARE:
+        wave = wave + gain(noise(rng, samples), float(rng.uniform(*_SILENCE_DB)))
+    return np.clip(gain(wave, _level(rng, config)), -1, 1)
+
+
+# White noise under words that get no other: a microphone's own.
+_HISS_DB = (-90.0, -60.0)
+_SILENCE_DB = (-50.0, 0.0)
+_FRESH_NOISE_SHARE, _SECOND_NOISE_SHARE = 0.85, 0.3
+
+
+def _level(rng: np.random.Generator, config: AugmentConfig) -> float:
+    return float(rng.uniform(config.least_gain_db, config.most_gain_db))
+
+
+def stretched(wave: Array, factor: float, *, sample_rate_hz: int) -> Array:
+    """The wave ``factor`` times as long and as much lower, by resampling."""
+    import soxr
+
+    altered: Array = soxr.resample(wave, sample_rate_hz, sample_rate_hz * factor, quality="MQ")
+    return altered
+
+
+def with_echo(rng: np.random.Generator, wave: Array, *, sample_rate_hz: int) -> Array:
+    """The wave in a made-up room: noise that dies away by 60 dB in 0.08 to 0.5 s, after itself.
+
+    The room's response is white noise under an exponential (Polack 1988), 12 dB below to 3 dB
+    above the direct sound. The result is 0.1 s longer than the wave.
+    """
+    decay_s = float(rng.uniform(0.08, 0.5))
+    length = round(min(decay_s, 0.4) * sample_rate_hz)
+    seconds = np.arange(length, dtype=np.float32) / np.float32(sample_rate_hz)
+    room = rng.standard_normal(length, dtype=np.float32)
+    room *= np.exp(seconds * np.float32(-3 * np.log(10) / decay_s))
+    energy_db = float(rng.uniform(-12, 3))
+    room *= np.float32(10 ** (energy_db / 20)) / np.sqrt(np.vdot(room, room))
+    room[0] += 1
+    size = 1 << (len(wave) + length - 1).bit_length()
+    echoed = np.fft.irfft(np.fft.rfft(wave, size) * np.fft.rfft(room, size), size)
+    return echoed[: len(wave) + sample_rate_hz // 10].astype(np.float32)
+
+
+def placed(wave: Array, start: int, samples: int) -> Array:
+    """(samples,) zeros with the wave from ``start`` on, cut where it does not fit."""
+    out = np.zeros(samples, dtype=np.float32)
+    first, last = max(0, start), min(samples, start + len(wave))
+    if first < last:
+        out[first:last] = wave[first - start : last - start]
+    return out
+
+
+def mixed(wave: Array, noise: Array, snr_db: float) -> Array:
+    """The wave with noise so strong that their energies are ``snr_db`` apart."""
+    signal, background = float(np.vdot(wave, wave)), float(np.vdot(noise, noise))
+    if background <= 0:
+        return wave
+    return wave + noise * np.float32(np.sqrt(signal / background) * 10 ** (-snr_db / 20))

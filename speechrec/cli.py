@@ -92,12 +92,18 @@ def extract(
 def train(
     features: Annotated[Path, typer.Option(help="Feature store.")] = Path("runs/features"),
     out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/default"),
-    model: Annotated[str | None, typer.Option(help="Network: dense or cnn.")] = None,
+    model: Annotated[str | None, typer.Option(help="Network: dense, cnn or resnet.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training part.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and dropout.")] = None,
     resume: Annotated[
         bool | None,
         typer.Option("--resume/--restart", help="Go on with a stopped training, or drop it."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that alter clips; 0 means one for each core.")
+    ] = 0,
+    teacher: Annotated[
+        Path | None, typer.Option(help="Run folder whose teacher to use instead of training one.")
     ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write TensorBoard files.")
@@ -106,7 +112,7 @@ def train(
     set_: SetOption = None,
 ) -> None:
     """Train a network and write one recogniser file."""
-    from speechrec import console, store
+    from speechrec import console, locate, store
     from speechrec.config import load_config
     from speechrec.quiet import native_chatter_hidden
 
@@ -116,14 +122,17 @@ def train(
     try:
         with native_chatter_hidden():
             from speechrec.run import make_run
+            from speechrec.train import TrainOptions
     except ModuleNotFoundError as error:
         raise MissingExtraError("speechrec train", "train", error.name) from error
     _say(f"features: {features}")
-    with console.epochs_progress() as (on_step, on_epoch):
+    with console.epochs_progress() as callbacks:
+        options = TrainOptions(
+            resume=resume is True, restart=resume is False, tensorboard=tensorboard, **callbacks
+        )
         done = make_run(
             features, out, settings,
-            resume=resume is True, restart=resume is False, tensorboard=tensorboard,
-            on_step=on_step, on_epoch=on_epoch,
+            options=options, teacher=teacher, workers=workers or locate.cores(),
         )  # fmt: skip
     typer.echo(console.train_text(done))
 

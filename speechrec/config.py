@@ -43,6 +43,8 @@ class FeatureConfig:
     high_hz: float = 7800.0
     # Added to the mel energy before the logarithm: about the noise of 16-bit recordings in a band.
     log_offset: float = 1e-6
+    # Where the word stands in its second: its energy's centre of gravity in the middle, or as cut.
+    align: Literal["energy", "none"] = "energy"
 
     def __post_init__(self) -> None:
         _require(
@@ -149,23 +151,65 @@ class DataConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentConfig:
+    """Altered copies of the training clips, made from the waveform when features are extracted."""
+
+    # Vectors of each training clip: the clip itself and ``views - 1`` altered copies.
+    views: int = 1
+    # Speed and pitch together, up and down.
+    stretch_percent: float = 15.0
+    shift_ms: float = 100.0
+    # Share of copies with background noise, and how far it may be below the word.
+    noise_share: float = 0.7
+    least_snr_db: float = 0.0
+    most_snr_db: float = 30.0
+    # Share of copies with a room's echo.
+    echo_share: float = 0.3
+    least_gain_db: float = -20.0
+    most_gain_db: float = 6.0
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.views <= 1000, f"augment.views: expected 1 to 1000, got {self.views}")
+        _require(
+            0 <= self.stretch_percent <= 50,
+            f"augment.stretch_percent: expected 0 to 50, got {self.stretch_percent}",
+        )
+        _require(
+            0 <= self.shift_ms <= 1000,
+            f"augment.shift_ms: expected 0 to 1000, got {self.shift_ms}",
+        )
+        for name in ("noise_share", "echo_share"):
+            value = getattr(self, name)
+            _require(0 <= value <= 1, f"augment.{name}: expected 0 to 1, got {value}")
+        for low, high in (("least_snr_db", "most_snr_db"), ("least_gain_db", "most_gain_db")):
+            bounds = getattr(self, low), getattr(self, high)
+            _require(
+                -200 <= bounds[0] <= bounds[1] <= 200,
+                f"augment: expected {low} and {high} from -200 to 200 in order, got {bounds}",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
     """The network between 1024 numbers and the posteriors.
 
     ``dropout`` has one rate for each layer that is followed by one: the dense network's hidden
-    layers, or the convolutional network's convolutions and then its hidden dense layers.
+    layers, or the convolutional network's convolutions and then its hidden dense layers. A residual
+    network has one rate, before its last layer.
     """
 
-    kind: Literal["dense", "cnn"] = "dense"
+    kind: Literal["dense", "cnn", "resnet"] = "dense"
     filters: tuple[int, ...] = ()
     widths: tuple[int, ...] = (512, 256, 128, 64)
     dropout: tuple[float, ...] = (0.5, 0.5, 0.5, 0.5)
     batch_norm: bool = False
-    # Mean and deviation of each mel band, from the training part, as the network's first step.
+    # The mean of the vector, which is how loud the clip is, as the first thing taken away.
+    remove_level: bool = False
+    # Mean and deviation of each mel band, from the training part, as the network's next step.
     standardise: bool = True
 
     def __post_init__(self) -> None:
-        layers = len(self.filters) + len(self.widths)
+        layers = 1 if self.kind == "resnet" else len(self.filters) + len(self.widths)
         _require(
             len(self.dropout) == layers,
             f"model.dropout: expected {layers} rates, one a layer, got {len(self.dropout)}",
@@ -179,25 +223,45 @@ class ModelConfig:
             f"model: expected layer sizes from 1 to 8192, got {self.filters} and {self.widths}",
         )
         _require(
-            (self.kind == "cnn") == bool(self.filters),
+            (self.kind != "dense") == bool(self.filters),
             f"model.filters: a {self.kind} network got {self.filters}",
+        )
+        _require(
+            (self.kind != "resnet") == bool(self.widths),
+            f"model.widths: a {self.kind} network got {self.widths}",
         )
 
 
 MODEL_PRESETS = {
     "dense": ModelConfig(),
     "cnn": ModelConfig(kind="cnn", filters=(32, 64), widths=(128,), dropout=(0.25, 0.25, 0.5)),
+    "resnet": ModelConfig(
+        kind="resnet", filters=(32, 64, 128), widths=(), dropout=(0.2,), batch_norm=True
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """The schedule. Adam on categorical cross-entropy throughout."""
+    """The schedule. Adam on categorical cross-entropy throughout.
+
+    An epoch is one pass over all vectors, those of altered copies included.
+    """
 
     epochs: int = 60
     batch_size: int = 64
     learning_rate: float = 1e-3
     schedule: Literal["constant", "cosine"] = "cosine"
+    # Share of all steps over which the rate first rises from nothing (cosine only).
+    warmup_share: float = 0.0
+    # Pulls weights towards zero, apart from the gradient (AdamW, Loshchilov & Hutter 2019).
+    weight_decay: float = 0.0
+    # Probability spread over all labels in the answers (Szegedy et al. 2016).
+    label_smoothing: float = 0.0
+    # Vectors are mixed in pairs by shares from Beta(mixup, mixup); 0 is off (Zhang et al. 2018).
+    mixup: float = 0.0
+    # Share of vectors in which some frames and some bands are blanked (SpecAugment, Park 2019).
+    mask_share: float = 0.0
     # Stop after this many epochs without a better validation accuracy; 0 never stops early.
     patience: int = 20
     # Keep the epoch of best validation accuracy (ties: lower loss) instead of the last one.
@@ -208,8 +272,28 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "learning_rate"):
             value = getattr(self, name)
             _require(value > 0, f"train.{name}: expected a positive number, got {value}")
+        for name in ("warmup_share", "weight_decay", "label_smoothing", "mask_share"):
+            value = getattr(self, name)
+            _require(0 <= value <= 1, f"train.{name}: expected 0 to 1, got {value}")
+        _require(0 <= self.mixup <= 100, f"train.mixup: expected 0 to 100, got {self.mixup}")
         _require(self.patience >= 0, f"train.patience: expected 0 or more, got {self.patience}")
         _require(0 <= self.seed < 2**31, f"train.seed: expected 0 to 2147483647, got {self.seed}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherConfig:
+    """A stronger network that is trained first, and whose posteriors the network then learns.
+
+    Distillation (Hinton et al. 2015) on altered copies. The teacher is not part of the recogniser.
+    """
+
+    # Share of the answers that is the teacher's, the rest being the labels; 0 trains no teacher.
+    weight: float = 0.0
+    model: ModelConfig = MODEL_PRESETS["resnet"]
+    train: TrainConfig = TrainConfig()
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.weight <= 1, f"teacher.weight: expected 0 to 1, got {self.weight}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,8 +302,10 @@ class Config:
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
 
 
 def load_config(
@@ -246,11 +332,15 @@ def load_config(
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: expected TOML: {error}") from error
     for key, value in (overrides or {}).items():
-        section, _, name = key.partition(".")
-        _require(bool(name), f"expected SECTION.NAME, for example train.epochs, got {key!r}")
-        existing = tree.setdefault(section, {})
-        _require(isinstance(existing, dict), f"{section}: expected a table, got {existing!r}")
-        existing[name] = value
+        *sections, name = key.split(".")
+        _require(
+            bool(sections and name), f"expected SECTION.NAME, for example train.epochs, got {key!r}"
+        )
+        table = tree
+        for section in sections:
+            table = table.setdefault(section, {})
+            _require(isinstance(table, dict), f"{section}: expected a table, got {table!r}")
+        table[name] = value
     return config_from_dict(tree, features=features)
 
 
@@ -266,18 +356,28 @@ def parse_override(pair: str) -> tuple[str, Any]:
 
 def config_from_dict(tree: Mapping[str, Any], *, features: FeatureConfig | None = None) -> Config:
     """A `Config` from nested plain values; ``model.kind`` picks the preset the rest builds on."""
-    model = tree.get("model", {})
-    kind = model.get("kind", "dense") if isinstance(model, Mapping) else "dense"
-    preset = MODEL_PRESETS.get(kind, ModelConfig()) if isinstance(kind, str) else ModelConfig()
+    teacher = tree.get("teacher", {})
+    _require(isinstance(teacher, Mapping), f"teacher: expected a table, got {teacher!r}")
     bases: dict[str, Any] = {
-        "features": features or FeatureConfig(), "data": DataConfig(),
-        "model": preset, "train": TrainConfig(),
+        "features": features or FeatureConfig(), "data": DataConfig(), "augment": AugmentConfig(),
+        "model": _preset(tree, "dense"), "train": TrainConfig(), "teacher": TeacherConfig(),
     }  # fmt: skip
     unknown = sorted(set(tree) - set(bases))
     _require(not unknown, f"unknown section {', '.join(unknown)}; expected {', '.join(bases)}")
-    return Config(
-        **{name: _replaced(base, tree.get(name, {}), name) for name, base in bases.items()}
-    )
+    sections = {name: tree.get(name, {}) for name in bases}
+    # The two tables inside [teacher] are sections of their own.
+    inner = {"model": _preset(teacher, "resnet"), "train": TrainConfig()}
+    sections["teacher"] = {
+        name: _replaced(inner[name], value, f"teacher.{name}") if name in inner else value
+        for name, value in teacher.items()
+    }
+    return Config(**{name: _replaced(bases[name], sections[name], name) for name in bases})
+
+
+def _preset(tree: Mapping[str, Any], default: str) -> ModelConfig:
+    model = tree.get("model", {})
+    kind = model.get("kind", default) if isinstance(model, Mapping) else default
+    return MODEL_PRESETS.get(kind if isinstance(kind, str) else default, MODEL_PRESETS[default])
 
 
 def features_from_dict(tree: object) -> FeatureConfig:
@@ -331,6 +431,8 @@ def _replaced(base: Any, values: object, section: str) -> Any:
 
 def _checked(value: Any, hint: Any, name: str) -> Any:
     origin = typing.get_origin(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(value, hint):  # type: ignore[arg-type]
+        return value
     if origin is Literal:
         choices = typing.get_args(hint)
         _require(value in choices, f"{name}: expected one of {choices}, got {value!r}")

@@ -39,10 +39,16 @@ def clips_progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def epochs_progress() -> Iterator[tuple[Callable[["Step"], None], Callable[["EpochRow"], None]]]:
-    """A bar over all batches of a training, and a line for every epoch."""
+def epochs_progress() -> Iterator[dict[str, Callable[..., None]]]:
+    """The callbacks of `TrainOptions`: a bar over all batches, a line for every stage and epoch."""
     with _progress() as bar:
         task = bar.add_task("training", total=None, note="")
+
+        def on_stage(stage: str) -> None:
+            bar.console.print(f"training: {stage}", highlight=False)
+
+        def on_copies(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, description="altered copies", note="")
 
         def on_step(step: "Step") -> None:
             done = (step.epoch - 1) * step.batches + step.batch
@@ -60,7 +66,9 @@ def epochs_progress() -> Iterator[tuple[Callable[["Step"], None], Callable[["Epo
                 highlight=False,
             )
 
-        yield on_step, on_epoch
+        yield {
+            "on_stage": on_stage, "on_copies": on_copies, "on_step": on_step, "on_epoch": on_epoch
+        }  # fmt: skip
 
 
 def extract_text(summary: "ExtractSummary") -> str:

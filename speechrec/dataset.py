@@ -43,6 +43,14 @@ class Clip(NamedTuple):
     gain_db: float = 0.0
 
 
+class Stretch(NamedTuple):
+    """Part of a noise recording, in seconds."""
+
+    path: str
+    start_s: float
+    stop_s: float
+
+
 @dataclass(slots=True)
 class Plan:
     """What will be extracted. Iterate `clips` as often as wanted; the order is always the same."""
@@ -75,6 +83,10 @@ class Plan:
         for part in PARTS:
             share = self._config.silence_percent / 100
             yield from self._noise.clips(part, round(counts[part] * share))
+
+    def training_noise(self) -> tuple["Stretch", ...]:
+        """The noise that training may hear; empty where the corpus has none."""
+        return tuple(self._noise.stretches("training"))
 
 
 def plan_dataset(source: Path, config: DataConfig) -> Plan:
@@ -218,16 +230,20 @@ class _Noise:
     files: tuple[tuple[str, SoundInfo], ...]
     config: DataConfig
 
+    def stretches(self, part: Part) -> list[Stretch]:
+        """The stretches of this part that are long enough to cut a clip from."""
+        return [
+            Stretch(path, *bounds)
+            for path, info in self.files
+            if (bounds := self._stretch(info.duration_s, part))[1] - bounds[0] >= _SILENCE_S
+        ]
+
     def clips(self, part: Part, count: int) -> Iterator[Clip]:
         if not count:
             return
         digest = hashlib.sha256(f"silence/{part}".encode()).digest()
         rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-        stretches = [
-            (path, *bounds)
-            for path, info in self.files
-            if (bounds := self._stretch(info.duration_s, part))[1] - bounds[0] >= _SILENCE_S
-        ]
+        stretches = self.stretches(part)
         for index in range(count):
             gain_db = round(float(rng.uniform(_QUIETEST_DB, _LOUDEST_DB)), 1)
             if part == "training" and index % _MUTED_EVERY == 0:

@@ -1,7 +1,8 @@
 """A trained Keras model to the inside of a recogniser file; refuses if the scores drift."""
 
+import itertools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,6 +16,8 @@ from tensorflow.python.framework.convert_to_constants import (
 from speechrec.errors import TrainingError
 from speechrec.quiet import native_chatter_hidden
 from speechrec.recognizer import DROPOUT_SIGNATURE, PREDICT_SIGNATURE, Network, mask_name
+
+Wide = npt.NDArray[np.float64]
 
 # What the exported network may differ from Keras at most, in posterior probability.
 TOLERANCE = 1e-5
@@ -49,7 +52,7 @@ def to_tflite(model: keras.Model, probe: npt.NDArray[np.float32]) -> bytes:
     Raises:
         TrainingError: the exported scores differ from Keras by more than `TOLERANCE`.
     """
-    folded = fold_standardisation(model)
+    folded = folded_dense(model)
     module = tf.Module()
     signatures = {PREDICT_SIGNATURE: freeze(_concrete(folded, []))}
     masked = dropout_layers(folded)
@@ -64,50 +67,100 @@ def to_tflite(model: keras.Model, probe: npt.NDArray[np.float32]) -> bytes:
     return content
 
 
-def fold_standardisation(model: keras.Model) -> keras.Model:
-    """A model whose first dense layer does the work of a `standardise` layer before it.
+_FOLDED = ("Subtract", "Rescaling", "BatchNormalization")
+_PLAIN = ("InputLayer", "Reshape", "GlobalAveragePooling1D", "Dense", "ReLU", "Dropout")
 
-    W'x + b' = W(s x + o) + b with W' = W s and b' = b + W o: what ships is the plain dense stack.
-    A convolution pads with zeros after standardising, so there the layer stays.
+
+def folded_dense(model: keras.Model) -> keras.Model:
+    """A dense network whose dense layers also do the work of the linear layers around them.
+
+    What is taken away and scaled before a layer, and the batch normalisation after it, are linear
+    too: level W'x = W (x - mean(x)) has W' = W minus the mean of its rows; standardisation
+    W'x + b' = W (s x + o) + b has W' = W s and b' = b + W o; and normalisation scales W' and b' by
+    gamma / deviation. What ships is the plain stack. A network with convolutions is returned as it
+    is: they pad with zeros, which these layers would have changed.
     """
-    first, second = model.layers[1:3]
-    if not (isinstance(first, keras.layers.Rescaling) and isinstance(second, keras.layers.Dense)):
+    if not {type(layer).__name__ for layer in model.layers} <= {*_FOLDED, *_PLAIN}:
         return model
-    scale = np.asarray(first.scale, dtype=np.float64)
-    offset = np.asarray(first.offset, dtype=np.float64)
-    weights = [np.asarray(weight, dtype=np.float64) for weight in second.get_weights()]
-    kernel = weights[0]
-    bias = (weights[1] if second.use_bias else 0.0) + offset @ kernel
-    inputs = keras.Input(model.input_shape[1:], name="features")
-    dense = keras.layers.Dense(second.units, activation=second.activation, name=second.name)
-    hidden = dense(inputs)
-    dense.set_weights([kernel * scale[:, np.newaxis], bias])
-    for layer in model.layers[3:]:
-        hidden = layer(hidden)
-    return keras.Model(inputs, hidden, name=model.name)
+    by_kind = {type(layer).__name__: layer for layer in model.layers}
+    hidden = inputs = keras.Input(model.input_shape[1:], name="features")
+    weights: list[tuple[Wide, Wide]] = []
+    for layer, after in itertools.pairwise((*model.layers, None)):
+        if isinstance(layer, keras.layers.Dense):
+            kernel, bias = _dense_weights(layer)
+            if not weights:
+                kernel, bias = _with_input_layers(kernel, bias, by_kind)
+            if isinstance(after, keras.layers.BatchNormalization):
+                kernel, bias = _with_normalisation(kernel, bias, after)
+            weights.append((kernel, bias))
+            plain = keras.layers.Dense(layer.units, activation=layer.activation, name=layer.name)
+            hidden = plain(hidden)
+        elif isinstance(layer, keras.layers.ReLU | keras.layers.Dropout):
+            hidden = layer(hidden)
+    folded = keras.Model(inputs, hidden, name=model.name)
+    for layer, pair in zip(_dense_layers(folded), weights, strict=True):
+        layer.set_weights(pair)
+    return folded
+
+
+def _dense_layers(model: keras.Model) -> list[keras.layers.Dense]:
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+
+
+def _dense_weights(layer: keras.layers.Dense) -> tuple[Wide, Wide]:
+    kernel, *bias = (np.asarray(weight, dtype=np.float64) for weight in layer.get_weights())
+    return kernel, bias[0] if bias else np.zeros(layer.units)
+
+
+def _with_input_layers(
+    kernel: Wide, bias: Wide, by_kind: Mapping[str, keras.layers.Layer]
+) -> tuple[Wide, Wide]:
+    if (rescaling := by_kind.get("Rescaling")) is not None:
+        bias = bias + np.asarray(rescaling.offset, dtype=np.float64) @ kernel
+        kernel = kernel * np.asarray(rescaling.scale, dtype=np.float64)[:, np.newaxis]
+    if "Subtract" in by_kind:
+        kernel = kernel - kernel.mean(axis=0)
+    return kernel, bias
+
+
+def _with_normalisation(
+    kernel: Wide, bias: Wide, layer: keras.layers.BatchNormalization
+) -> tuple[Wide, Wide]:
+    gamma, beta, mean, variance = (np.asarray(w, dtype=np.float64) for w in layer.get_weights())
+    scale = gamma / np.sqrt(variance + layer.epsilon)
+    return kernel * scale, (bias - mean) * scale + beta
+
+
+class _Mask(keras.layers.Layer):
+    """Stands where a dropout layer stood: multiplies by what it is given, or by nothing."""
+
+    mask: Any = None
+
+    def call(self, inputs: Any) -> Any:
+        return inputs if self.mask is None else inputs * self.mask
 
 
 def _concrete(model: keras.Model, masked: Sequence[keras.layers.Layer]) -> Any:
     """One clip through the layers, dropout left out or replaced by masks given as inputs."""
-    names = {layer.name: index for index, layer in enumerate(masked)}
+    places: dict[str, _Mask] = {}
+
+    def without_dropout(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if not isinstance(layer, keras.layers.Dropout):
+            return layer
+        return places.setdefault(layer.name, _Mask(name=layer.name))
+
+    bare = keras.models.clone_model(model, clone_function=without_dropout)
 
     def forward(x: Any, *masks: Any) -> dict[str, Any]:
-        for layer in model.layers[1:]:
-            if not isinstance(layer, keras.layers.Dropout):
-                x = layer(x, training=False) if _has_modes(layer) else layer(x)
-            elif layer.name in names:
-                x = x * masks[names[layer.name]]
-        return {"scores": x}
+        for layer, mask in zip(masked, masks, strict=True):
+            places[layer.name].mask = mask
+        return {"scores": bare(x, training=False)}
 
     specs = [tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="x")]
     for index, layer in enumerate(masked):
         shape = (1, *layer.output.shape[1:])
         specs.append(tf.TensorSpec(shape, tf.float32, name=mask_name(index)))
     return tf.function(forward).get_concrete_function(*specs)
-
-
-def _has_modes(layer: keras.layers.Layer) -> bool:
-    return isinstance(layer, keras.layers.BatchNormalization)
 
 
 def _named(frozen: Any) -> Any:

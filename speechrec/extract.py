@@ -7,32 +7,26 @@ sizes and times, and the settings are the same.
 
 import dataclasses
 import hashlib
-import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from speechrec import store
-from speechrec.config import PARTS, SILENCE, Config, FeatureConfig, sha256_json
-from speechrec.dataset import Clip, plan_dataset
+from speechrec.config import PARTS, SILENCE, Config
+from speechrec.dataset import Clip, Plan, Stretch, plan_dataset
 from speechrec.errors import DatasetError
 from speechrec.features import mel_filterbank
 from speechrec.files import replace_folder, replacing, write_json
+from speechrec.parallel import in_order, processes
 from speechrec.recordings import Fault
-from speechrec.shards import Finished, Job, dumps, front_end_of, make_shard, shard_rows
+from speechrec.shards import Job, dumps, front_end_of, make_shard, shard_rows
 
 SHARD_CLIPS = 512
-# Shards handed to the workers ahead of the one waited for.
-_AHEAD = 8
 
 Progress = Callable[[int, int], None]
 
@@ -80,21 +74,21 @@ def extract(
             f"{folder}: not a feature store, so it is not replaced; choose another --out"
         )
     mel_filterbank(config.features)
-    with _workers(workers, config.features) as pool:
+    with processes(workers, front_end_of, config.features) as pool:
         plan = plan_dataset(source, config.data)
         if strict and plan.faults:
             raise DatasetError(plan.faults[0].message)
         partial = folder.with_name(folder.name + ".partial")
         partial.mkdir(parents=True, exist_ok=True)
         done = shards = 0
-        for finished in _run(_jobs(plan.clips(), partial, config), pool):
+        for finished in in_order(make_shard, _jobs(plan.clips(), partial, config), pool):
             shards += 1
             done += finished.clips
             if strict and finished.first_fault:
                 raise DatasetError(finished.first_fault)
             progress(min(done, plan.expected_clips), plan.expected_clips)
         progress(done, done)
-    summary = _finish(partial, shards, plan.labels, plan.faults, config)
+    summary = _finish(partial, shards, plan, config)
     summary.notes += plan.notes + _missing_classes(summary)
     replace_folder(partial, folder)
     summary.folder = folder
@@ -112,57 +106,9 @@ def _jobs(clips: Iterator[Clip], folder: Path, config: Config) -> Iterator[Job]:
         index += 1
 
 
-@contextmanager
-def _workers(count: int, config: FeatureConfig) -> Iterator[ProcessPoolExecutor | None]:
-    """Worker processes, ready before the corpus is walked."""
-    if count <= 1:
-        yield None
-        return
-    # One thread of linear algebra a worker: the processes are the parallelism.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    front_end_of(config)
-    pool = ProcessPoolExecutor(count, mp_context=get_context(_start_method()))
-    try:
-        for _ in range(count):
-            pool.submit(front_end_of, config)
-        yield pool
-    except BrokenProcessPool as error:
-        raise DatasetError(
-            "a worker process died (out of memory?); run the same command again to go on where "
-            "it stopped, with fewer --workers"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_method() -> str:
-    """Copies of this process start at once; they are safe only where it has no other thread."""
-    try:
-        alone = len(os.listdir("/proc/self/task")) == 1
-    except OSError:
-        alone = False
-    return "fork" if alone else "spawn"
-
-
-def _run(jobs: Iterator[Job], pool: ProcessPoolExecutor | None) -> Iterator[Finished]:
-    """Results in the order of the jobs, with a bounded number of jobs under way."""
-    if pool is None:
-        yield from map(make_shard, jobs)
-        return
-    waiting: deque[Future[Finished]] = deque()
-    for job in jobs:
-        waiting.append(pool.submit(make_shard, job))
-        if len(waiting) > _AHEAD:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def _finish(
-    folder: Path, shards: int, labels: tuple[str, ...], faults: list[Fault], config: Config
-) -> ExtractSummary:
+def _finish(folder: Path, shards: int, plan: Plan, config: Config) -> ExtractSummary:
     """Join the shards' rows, drop repeated sounds, and write features.json last."""
-    summary = ExtractSummary(folder, labels)
+    summary = ExtractSummary(folder, plan.labels)
     speakers: dict[str, str] = {}
     with (
         replacing(folder / store.CLIPS_NAME) as clips_path,
@@ -170,7 +116,7 @@ def _finish(
         clips_path.open("w", encoding="utf-8") as clips,
         skipped_path.open("w", encoding="utf-8") as skipped,
     ):
-        for row, line in _distinct(folder, shards, faults):
+        for row, line in _distinct(folder, shards, plan.faults):
             if "kind" in row:
                 skipped.write(line)
                 summary.faults[row["kind"]] += 1
@@ -188,7 +134,7 @@ def _finish(
         raise DatasetError(f"none of the recordings can be used (first reason: {reasons})")
     summary.speakers = dict(Counter(speakers.values()))
     _remove_shard_rows(folder, shards)
-    write_json(folder / store.INFO_NAME, _info(summary, config))
+    write_json(folder / store.INFO_NAME, _info(summary, config, plan.training_noise()))
     return summary
 
 
@@ -242,7 +188,7 @@ def _remove_shard_rows(folder: Path, shards: int) -> None:
             path.unlink()
 
 
-def _info(summary: ExtractSummary, config: Config) -> dict[str, Any]:
+def _info(summary: ExtractSummary, config: Config, noise: tuple[Stretch, ...]) -> dict[str, Any]:
     table: dict[str, dict[str, dict[str, float]]] = {}
     for (part, label), count in summary.counts.items():
         hours = round(summary.seconds[part, label] / 3600, 4)
@@ -255,7 +201,7 @@ def _info(summary: ExtractSummary, config: Config) -> dict[str, Any]:
         "labels": list(summary.labels),
         "dtype": config.data.store_dtype,
         "data": dataclasses.asdict(config.data),
-        "data_hash": sha256_json(dataclasses.asdict(config.data)),
+        "noise": noise,
         "parts": table,
         "speakers": summary.speakers,
         "skipped": dict(summary.faults),

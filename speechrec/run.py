@@ -8,7 +8,6 @@ import dataclasses
 import json
 import math
 import platform
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,13 +19,15 @@ import tomli_w
 from speechrec import bundle, report, store
 from speechrec.checkpoint import EpochRow
 from speechrec.config import Config, check_same_features
+from speechrec.copies import training_copies
 from speechrec.errors import DatasetError
 from speechrec.evaluate import Report, evaluate
 from speechrec.export import dropout_shapes, to_tflite
 from speechrec.features import mel_filterbank
 from speechrec.files import replacing, write_json, write_text
 from speechrec.recognizer import Recognizer
-from speechrec.train import Step, TrainResult, finish, train
+from speechrec.teacher import soft_answers
+from speechrec.train import TrainOptions, TrainResult, finish, train
 
 # Clips on which the exported network is held against Keras before it is written.
 _PROBE_CLIPS = 256
@@ -47,11 +48,9 @@ def make_run(
     run: Path,
     config: Config,
     *,
-    resume: bool = False,
-    restart: bool = False,
-    tensorboard: bool = False,
-    on_step: Callable[[Step], None] = lambda step: None,
-    on_epoch: Callable[[EpochRow], None] = lambda row: None,
+    options: TrainOptions = TrainOptions(),
+    teacher: Path | None = None,
+    workers: int = 1,
 ) -> RunResult:
     """Train on a feature store and write everything that belongs to the run.
 
@@ -67,10 +66,13 @@ def make_run(
     check_same_features(info.config, config.features, what=f"the feature store {features}")
     training = store.load_features(features, "training")
     validation = store.load_features(features, "validation")
-    result = train(
-        training, validation, run, config,
-        resume=resume, restart=restart, tensorboard=tensorboard, on_step=on_step, on_epoch=on_epoch,
-    )  # fmt: skip
+    if config.augment.views > 1:
+        options.on_stage("altered copies of the training clips")
+        copies = training_copies(
+            features, training, config.augment, workers=workers, progress=options.on_copies
+        )
+        training = dataclasses.replace(training, copies=copies)
+    result = _train(training, validation, run, config, options, teacher)
     # Not before: a training that is refused must leave the settings of the one that is there.
     write_text(run / "config.toml", tomli_w.dumps(dataclasses.asdict(config)))
     with replacing(run / "model.keras") as partial:
@@ -87,6 +89,27 @@ def make_run(
     write_report(run, figures, part, history=result.history)
     finish(run)
     return RunResult(recogniser, result, figures, part)
+
+
+def _train(
+    training: store.FeatureSet,
+    validation: store.FeatureSet,
+    run: Path,
+    config: Config,
+    options: TrainOptions,
+    borrowed: Path | None,
+) -> TrainResult:
+    """The network, after its teacher if there is to be one."""
+    soft = None
+    if config.teacher.weight:
+        soft = soft_answers(training, validation, run, config, options, borrowed=borrowed)
+        # A training that was stopped with its teacher has nothing of its own to resume.
+        resume = options.resume and (run / "checkpoint").exists()
+        options = dataclasses.replace(options, resume=resume)
+    options.on_stage(config.model.kind)
+    return train(
+        training, validation, run, config.model, config.train, soft=soft, options=options
+    )  # fmt: skip
 
 
 def write_report(

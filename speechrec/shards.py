@@ -59,13 +59,13 @@ def make_shard(job: Job) -> Finished:
     row = 0
     for clip in job.clips:
         try:
-            wave, sha256, seconds = read_clip(clip, job.config)
+            wave, sha256 = read_clip(clip, job.config)
         except AudioError as error:
             fault = Fault.of(clip.path, error)
             first_fault = first_fault or fault.message
             lines.append(dataclasses.asdict(fault))
             continue
-        vector = front_end(wave[np.newaxis])[0]
+        vector = front_end(fit_clip(wave, job.config)[np.newaxis])[0]
         vectors[row] = vector
         lines.append(
             {
@@ -77,7 +77,8 @@ def make_shard(job: Job) -> Finished:
                 "speaker": clip.speaker,
                 "part": clip.part,
                 "offset_s": clip.offset_s,
-                "duration_s": round(seconds, 6),
+                "duration_s": round(len(wave) / job.config.sample_rate_hz, 6),
+                "whole": clip.duration_s is None and not clip.offset_s,
                 "gain_db": clip.gain_db,
                 "sha256": sha256,
             }
@@ -138,8 +139,8 @@ def _sound_digest(vector: Array) -> str:
     return hashlib.sha256(vector.tobytes()).hexdigest()[:16]
 
 
-def read_clip(clip: Clip, config: FeatureConfig) -> tuple[Array, str, float]:
-    """A clip's second of sound, the SHA-256 of its file, and how long the recording is in seconds.
+def read_clip(clip: Clip, config: FeatureConfig) -> tuple[Array, str]:
+    """A clip's whole sound, (samples,) at its level, and the SHA-256 of its file.
 
     Raises:
         AudioError: the recording cannot be read or would teach nothing.
@@ -150,7 +151,7 @@ def read_clip(clip: Clip, config: FeatureConfig) -> tuple[Array, str, float]:
         wave = augment.coloured_noise(
             rng, config.clip_samples, colour=clip.word, sample_rate_hz=rate
         )
-        return augment.gain(wave, clip.gain_db), "", config.clip_ms / 1000
+        return augment.gain(wave, clip.gain_db), ""
     if clip.offset_s == 0 and clip.duration_s is None:
         data = audio.read_bytes(clip.path)
         decoded, sha256 = audio.decode(data, name=clip.path), hashlib.sha256(data).hexdigest()
@@ -161,9 +162,7 @@ def read_clip(clip: Clip, config: FeatureConfig) -> tuple[Array, str, float]:
     if clip.label != SILENCE:
         audio.check_usable_for_training(decoded, name=clip.path)
     wave = audio.to_mono(decoded, sample_rate_hz=rate)
-    seconds = len(wave) / rate
-    wave = fit_clip(wave, config)
-    return (augment.gain(wave, clip.gain_db) if clip.gain_db else wave), sha256, seconds
+    return (augment.gain(wave, clip.gain_db) if clip.gain_db else wave), sha256
 
 
 def shard_rows(folder: Path, index: int) -> tuple[list[str], Iterator[tuple[dict[str, Any], str]]]:

@@ -43,6 +43,8 @@ class StoredClip:
     duration_s: float
     gain_db: float
     sha256: str
+    # Whether the clip is all of its file, and not a segment.
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class FeatureSet:
     """Vectors with their answers.
 
     ``x`` is (clips, 1024) float32, ``y`` (clips,) int64 indices into ``labels``; ``clips``
-    describes the rows; ``config`` made them.
+    describes the rows; ``config`` made them. ``copies`` are vectors of altered copies of each clip,
+    (clips, copies, 1024), for training only.
     """
 
     x: npt.NDArray[np.float32]
@@ -58,9 +61,24 @@ class FeatureSet:
     labels: tuple[str, ...]
     clips: tuple[StoredClip, ...]
     config: FeatureConfig
+    copies: npt.NDArray[np.float16] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def views(self) -> int:
+        """Vectors of each clip: its own and those of its copies."""
+        return 1 if self.copies is None else 1 + self.copies.shape[1]
+
+    def rows(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Vectors by number: number // views is the clip, number % views 0 its own vector."""
+        clips, views = np.divmod(numbers, self.views)
+        x = self.x[clips]
+        if self.copies is not None:
+            altered = views > 0
+            x[altered] = self.copies[clips[altered], views[altered] - 1]
+        return x
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ def read_testset(
                 duration_s=len(wave) / rate,
                 gain_db=0.0,
                 sha256="",
+                whole=True,
             )
         )
     if not clips:

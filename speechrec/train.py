@@ -21,8 +21,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from speechrec.batches import Array, Batches, answers
 from speechrec.checkpoint import Checkpoint, EpochRow, write_history
-from speechrec.config import Config
+from speechrec.config import ModelConfig, TrainConfig
 from speechrec.errors import MissingExtraError, TrainingError
 from speechrec.model import band_statistics, build_model
 from speechrec.store import FeatureSet
@@ -55,74 +56,99 @@ class TrainResult:
     val_accuracy: float
 
 
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """How a training is run, which does not change what comes out.
+
+    ``resume`` goes on from the last saved epoch, ``restart`` drops what a stopped training left,
+    ``tensorboard`` also writes event files. The callbacks are told of every new stage, of how many
+    clips of how many have their altered copies, and of every step and epoch.
+    """
+
+    resume: bool = False
+    restart: bool = False
+    tensorboard: bool = False
+    on_stage: Callable[[str], None] = lambda stage: None
+    on_copies: Callable[[int, int], None] = lambda done, total: None
+    on_step: Callable[[Step], None] = lambda step: None
+    on_epoch: Callable[[EpochRow], None] = lambda row: None
+
+
 def train(
     training: FeatureSet,
     validation: FeatureSet,
     run: Path,
-    config: Config,
+    model_config: ModelConfig,
+    config: TrainConfig,
     *,
-    resume: bool = False,
-    restart: bool = False,
-    tensorboard: bool = False,
-    on_step: Callable[[Step], None] = lambda step: None,
-    on_epoch: Callable[[EpochRow], None] = lambda row: None,
+    soft: Array | None = None,
+    options: TrainOptions = TrainOptions(),
 ) -> TrainResult:
     """Train a network on (clips, 1024) vectors.
 
     Args:
         run: folder for ``checkpoint/`` (removed at the end by `finish`) and ``history.csv``.
-        resume: go on from the last saved epoch of ``run``.
-        restart: drop what a stopped training left in ``run``.
-        tensorboard: also write event files to ``run/tensorboard``.
+        soft: (clips * views, labels) probabilities to learn instead of the labels.
 
     Raises:
         TrainingError: there is nothing to resume, it was made otherwise, a stopped training would
             be overwritten, or the loss is not finite.
         MissingExtraError: TensorBoard is asked for and not installed.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise TrainingError(
-            f"expected Keras on TensorFlow, got {keras.backend.backend()}; unset KERAS_BACKEND"
-        )
-    if tensorboard and find_spec("tensorboard") is None:
-        raise MissingExtraError("train --tensorboard", "train", "tensorboard")
-    _keep_freed_memory()
-    keras.utils.set_random_seed(config.train.seed)
-    tf.config.experimental.enable_op_determinism()
-    checkpoint = Checkpoint(run / "checkpoint", _identity(training, validation, config))
-    if resume:
+    _prepare(config, options)
+    targets = answers(training, config.label_smoothing) if soft is None else soft
+    checkpoint = Checkpoint(
+        run / "checkpoint", _identity(training, validation, targets, model_config, config)
+    )
+    if options.resume:
         model, history = checkpoint.load()
     else:
-        if not restart:
+        if not options.restart:
             checkpoint.refuse_if_present()
         checkpoint.clear()
-        model, history = _compiled(training, config), []
-    recorder = _Recorder(training, checkpoint, run, history, config, on_step, on_epoch)
+        model, history = _compiled(training, model_config, config), []
+    recorder = _Recorder(training, checkpoint, run, history, config, options)
     if not recorder.finished:
         callbacks: list[keras.callbacks.Callback] = [recorder]
-        if tensorboard:
+        if options.tensorboard:
             callbacks.append(keras.callbacks.TensorBoard(run / "tensorboard"))
         model.fit(
-            _Batches(training, config, first_epoch=len(history)),
-            epochs=config.train.epochs,
+            Batches(
+                training, targets, config,
+                fill=band_statistics(training.x, bands=training.config.bands)[0],
+                first_epoch=len(history),
+            ),
+            epochs=config.epochs,
             initial_epoch=len(history),
-            validation_data=(validation.x, _one_hot(validation)),
+            validation_data=(validation.x, answers(validation)),
             validation_batch_size=_BATCH_WITHOUT_GRADIENT,
             callbacks=callbacks,
-            # `_Batches` shuffles; Keras would shuffle again, with a state that is not saved.
+            # `Batches` shuffles; Keras would shuffle again, with a state that is not saved.
             shuffle=False,
             verbose=0,
-        )
+        )  # fmt: skip
     kept = recorder.kept_epoch
     model = checkpoint.load_model(kept)
     return TrainResult(
         model=model,
         history=tuple(recorder.history),
         kept_epoch=kept,
-        accuracy_dropout_on=_accuracy(model, training, dropout=True, seed=config.train.seed),
-        accuracy_dropout_off=_accuracy(model, training, dropout=False, seed=config.train.seed),
+        accuracy_dropout_on=_accuracy(model, training, dropout=True, seed=config.seed),
+        accuracy_dropout_off=_accuracy(model, training, dropout=False, seed=config.seed),
         val_accuracy=recorder.history[kept - 1].val_accuracy,
     )
+
+
+def _prepare(config: TrainConfig, options: TrainOptions) -> None:
+    if keras.backend.backend() != "tensorflow":
+        raise TrainingError(
+            f"expected Keras on TensorFlow, got {keras.backend.backend()}; unset KERAS_BACKEND"
+        )
+    if options.tensorboard and find_spec("tensorboard") is None:
+        raise MissingExtraError("train --tensorboard", "train", "tensorboard")
+    _keep_freed_memory()
+    keras.utils.set_random_seed(config.seed)
+    tf.config.experimental.enable_op_determinism()
 
 
 def _keep_freed_memory() -> None:
@@ -145,55 +171,42 @@ def finish(run: Path) -> None:
     shutil.rmtree(run / "checkpoint", ignore_errors=True)
 
 
-def _compiled(training: FeatureSet, config: Config) -> keras.Model:
+def _compiled(training: FeatureSet, model_config: ModelConfig, config: TrainConfig) -> keras.Model:
     statistics = None
-    if config.model.standardise:
-        statistics = band_statistics(training.x, bands=training.config.bands)
+    if model_config.standardise:
+        statistics = band_statistics(
+            training.x, bands=training.config.bands, remove_level=model_config.remove_level
+        )
     model = build_model(
-        config.model,
+        model_config,
         len(training.labels),
         shape=(training.config.bands, training.config.frames),
         statistics=statistics,
     )
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = config.train.learning_rate
-    if config.train.schedule == "cosine":
-        steps = config.train.epochs * len(_Batches(training, config, first_epoch=0))
-        rate = keras.optimizers.schedules.CosineDecay(config.train.learning_rate, steps)
-    model.compile(
-        keras.optimizers.Adam(rate),
-        "categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    steps = config.epochs * _steps(training, config)
+    optimizer = keras.optimizers.AdamW(_rate(config, steps), weight_decay=config.weight_decay)
+    # Only what multiplies is pulled towards zero.
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
-def _one_hot(features: FeatureSet) -> Any:
-    return keras.utils.to_categorical(features.y, len(features.labels))
+def _steps(training: FeatureSet, config: TrainConfig) -> int:
+    """Batches of an epoch."""
+    return -(-len(training) * training.views // config.batch_size)
 
 
-class _Batches(keras.utils.PyDataset):
-    """Shuffled batches; the order of an epoch depends on (seed, epoch) alone."""
-
-    def __init__(self, features: FeatureSet, config: Config, *, first_epoch: int) -> None:
-        super().__init__()
-        self._x, self._y = features.x, _one_hot(features)
-        self._size, self._seed = config.train.batch_size, config.train.seed
-        self._epoch = first_epoch
-        self._shuffle()
-
-    def _shuffle(self) -> None:
-        self._order = np.random.default_rng((self._seed, self._epoch)).permutation(len(self._x))
-
-    def __len__(self) -> int:
-        return -(-len(self._x) // self._size)
-
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        chosen = self._order[index * self._size : (index + 1) * self._size]
-        return self._x[chosen], self._y[chosen]
-
-    def on_epoch_end(self) -> None:
-        self._epoch += 1
-        self._shuffle()
+def _rate(
+    config: TrainConfig, steps: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    if config.schedule == "constant":
+        return config.learning_rate
+    warmup = round(config.warmup_share * steps)
+    if not warmup:
+        return keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, steps - warmup, warmup_target=config.learning_rate, warmup_steps=warmup
+    )
 
 
 class _Recorder(keras.callbacks.Callback):
@@ -205,28 +218,27 @@ class _Recorder(keras.callbacks.Callback):
         checkpoint: "Checkpoint",
         run: Path,
         history: list[EpochRow],
-        config: Config,
-        on_step: Callable[[Step], None],
-        on_epoch: Callable[[EpochRow], None],
+        config: TrainConfig,
+        options: TrainOptions,
     ) -> None:
         super().__init__()
         chosen = np.random.default_rng(0).permutation(len(training))[:_FOLLOWED_CLIPS]
         self._followed = training.x[chosen], training.y[chosen]
         self._checkpoint, self._run, self._config = checkpoint, run, config
-        self._on_step, self._on_epoch = on_step, on_epoch
-        self._batches = -(-len(training) // config.train.batch_size)
+        self._options = options
+        self._batches = _steps(training, config)
         self.history = history
 
     @property
     def kept_epoch(self) -> int:
         """The epoch, from 1, of the weights to keep."""
-        if not self._config.train.keep_best:
+        if not self._config.keep_best:
             return len(self.history)
         return max(self.history, key=lambda row: (row.val_accuracy, -row.val_loss)).epoch
 
     @property
     def finished(self) -> bool:
-        settings = self._config.train
+        settings = self._config
         done = len(self.history)
         if not done:
             return False
@@ -234,14 +246,12 @@ class _Recorder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._started = time.perf_counter()
-        _seed_dropout(self.model, self._config.train.seed, epoch)
+        _seed_dropout(self.model, self._config.seed, epoch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         accuracy = float((logs or {}).get("accuracy", 0.0))
-        step = Step(
-            len(self.history) + 1, self._config.train.epochs, batch + 1, self._batches, accuracy
-        )
-        self._on_step(step)
+        step = Step(len(self.history) + 1, self._config.epochs, batch + 1, self._batches, accuracy)
+        self._options.on_step(step)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = logs or {}
@@ -264,7 +274,7 @@ class _Recorder(keras.callbacks.Callback):
         self.history.append(row)
         self._checkpoint.save(self.model, self.history, self.kept_epoch)
         write_history(self._run / "history.csv", self.history)
-        self._on_epoch(row)
+        self._options.on_epoch(row)
         if self.finished:
             self.model.stop_training = True
 
@@ -284,17 +294,43 @@ def _labels(model: keras.Model, x: Any, *, training: bool) -> Any:
 
 
 def _accuracy(model: keras.Model, features: FeatureSet, *, dropout: bool, seed: int) -> float:
-    """Share of right answers; with ``dropout`` the layers act as they do in training."""
+    """Share of right answers; with ``dropout`` the dropout layers, and they alone, act."""
     _seed_dropout(model, seed, 0)
-    return float(np.mean(_labels(model, features.x, training=dropout) == features.y))
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    try:
+        for layer in norms:
+            # A frozen one normalises as it does in prediction, and learns nothing from the clips.
+            layer.trainable = False
+        return float(np.mean(_labels(model, features.x, training=dropout) == features.y))
+    finally:
+        for layer in norms:
+            layer.trainable = True
 
 
-def _identity(training: FeatureSet, validation: FeatureSet, config: Config) -> dict[str, Any]:
+def _identity(
+    training: FeatureSet,
+    validation: FeatureSet,
+    targets: Array,
+    model_config: ModelConfig,
+    config: TrainConfig,
+) -> dict[str, Any]:
     """What a run's state may only be resumed with."""
     return {
-        "model": dataclasses.asdict(config.model),
-        "train": dataclasses.asdict(config.train),
+        "model": dataclasses.asdict(model_config),
+        "train": dataclasses.asdict(config),
         "features": training.config.hash,
         "labels": list(training.labels),
-        "data": [hashlib.sha256(part.x.data).hexdigest() for part in (training, validation)],
+        "data": [*data_digests(training, validation), _digest(targets)],
     }
+
+
+def data_digests(training: FeatureSet, validation: FeatureSet) -> list[str]:
+    """SHA-256 of what is learnt from and what chooses the epoch."""
+    parts = [training.x, training.y, validation.x, validation.y]
+    if training.copies is not None:
+        parts.append(training.copies)
+    return [_digest(part) for part in parts]
+
+
+def _digest(array: Any) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

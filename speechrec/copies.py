@@ -1,0 +1,213 @@
+"""Altered copies of the training clips, made from their recordings when a training wants them.
+
+FEATURES/copies/  copies.json      what they were made with; written last
+                  shard-00000.npy  (clips, copies, 1024) float16, in the order of the training part
+                  shard-00000.key  what the shard was made with; written after it
+
+A stopped run goes on where it was, and copies made with the same settings are used again. float16
+because there are many: it rounds a log energy by at most 0.004, far below what the copies differ.
+"""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from speechrec import audio, augment, store
+from speechrec.config import SILENCE, AugmentConfig, FeatureConfig, sha256_json
+from speechrec.dataset import NOISE_COLOURS, Clip, Stretch
+from speechrec.errors import AudioError, DatasetError
+from speechrec.features import Array, fit_clip
+from speechrec.files import replacing, write_json, write_text
+from speechrec.parallel import in_order, processes
+from speechrec.shards import front_end_of, read_clip
+from speechrec.store import FeatureSet, StoredClip
+
+FOLDER, INFO_NAME = "copies", "copies.json"
+_SHARD_CLIPS = 128
+# Share of drawn noise that is made, not recorded.
+_MADE_NOISE_SHARE = 0.25
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyJob:
+    """One shard's work, small enough to send to another process."""
+
+    path: Path
+    key: str
+    clips: tuple[Clip, ...]
+    config: FeatureConfig
+    augment: AugmentConfig
+    noise: tuple[Stretch, ...]
+
+
+def training_copies(
+    features: Path,
+    training: FeatureSet,
+    settings: AugmentConfig,
+    *,
+    workers: int = 1,
+    progress: Progress = lambda done, total: None,
+) -> npt.NDArray[np.float16]:
+    """The altered copies of a store's training clips; made if they are not there.
+
+    Returns:
+        (clips, views - 1, 1024) float16, in the order of ``training``.
+
+    Raises:
+        DatasetError: a recording is no longer where it was, or a worker died.
+    """
+    folder = features / FOLDER
+    noise = tuple(Stretch(*stretch) for stretch in store.load_info(features).summary["noise"])
+    key = _key(training, settings, noise)
+    jobs = list(_jobs(folder, key, training, settings, noise))
+    if _stated_key(folder / INFO_NAME) != key:
+        folder.mkdir(exist_ok=True)
+        (folder / INFO_NAME).unlink(missing_ok=True)
+        done = 0
+        with processes(workers, front_end_of, training.config) as pool:
+            for count in in_order(make_copies, iter(jobs), pool):
+                done += count
+                progress(done, len(training))
+        kept = {path for job in jobs for path in (job.path, job.path.with_suffix(".key"))}
+        for path in set(folder.iterdir()) - kept:
+            path.unlink()
+        write_json(
+            folder / INFO_NAME,
+            {"key": key, "features_hash": training.config.hash, **dataclasses.asdict(settings)},
+        )
+    copies = np.empty((len(training), settings.views - 1, training.config.size), dtype=np.float16)
+    start = 0
+    for job in jobs:
+        stop = start + len(job.clips)
+        try:
+            copies[start:stop] = np.load(job.path, mmap_mode="r", allow_pickle=False)
+        except (OSError, EOFError, ValueError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise DatasetError(f"{job.path}: damaged ({error}); train again") from error
+        start = stop
+    return copies
+
+
+def _key(training: FeatureSet, settings: AugmentConfig, noise: tuple[Stretch, ...]) -> str:
+    """Changes whenever the copies could."""
+    clips = hashlib.sha256()
+    for clip in training.clips:
+        clips.update(repr((clip.path, clip.offset_s, clip.gain_db, clip.sha256)).encode())
+    return sha256_json(
+        {
+            "features": training.config.hash,
+            "augment": dataclasses.asdict(settings),
+            "noise": noise,
+            "clips": clips.hexdigest(),
+            "version": version("speechrec"),
+        }
+    )
+
+
+def _stated_key(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _jobs(
+    folder: Path,
+    key: str,
+    training: FeatureSet,
+    settings: AugmentConfig,
+    noise: tuple[Stretch, ...],
+) -> Iterator[CopyJob]:
+    for start in range(0, len(training), _SHARD_CLIPS):
+        clips = tuple(map(_source, training.clips[start : start + _SHARD_CLIPS]))
+        path = folder / store.shard_name(start // _SHARD_CLIPS)
+        yield CopyJob(path, key, clips, training.config, settings, noise)
+
+
+def _source(clip: StoredClip) -> Clip:
+    """The clip to read again."""
+    return Clip(
+        clip.path, clip.label, clip.word, clip.speaker, clip.part, clip.offset_s,
+        None if clip.whole else clip.duration_s, clip.gain_db,
+    )  # fmt: skip
+
+
+def make_copies(job: CopyJob) -> int:
+    """Make and write a shard unless it is there; returns its clips."""
+    key_path = job.path.with_suffix(".key")
+    if job.path.exists() and key_path.exists() and key_path.read_text() == job.key:
+        return len(job.clips)
+    copies = np.empty((len(job.clips), job.augment.views - 1, job.config.size), dtype=np.float16)
+    noise = _NoisePool(job.noise, job.config.sample_rate_hz)
+    for number, clip in enumerate(job.clips):
+        try:
+            wave, _ = read_clip(clip, job.config)
+            for copy in range(len(copies[number])):
+                copies[number, copy] = altered_vector(wave, clip, copy, job, noise)
+        except AudioError as error:
+            raise DatasetError(
+                f"altered copies are made from the recordings, and one cannot be read any more: "
+                f"{error}; extract again, or train without copies: --set augment.views=1"
+            ) from error
+    key_path.unlink(missing_ok=True)
+    with replacing(job.path) as partial:
+        np.save(partial, copies, allow_pickle=False)
+    write_text(key_path, job.key)
+    return len(job.clips)
+
+
+def altered_vector(
+    wave: Array, clip: Clip, copy: int, job: CopyJob, noise: augment.NoiseSource
+) -> Array:
+    """(1024,) float32, features of the clip's copy of that number."""
+    rng = np.random.default_rng(_seed(clip, copy))
+    own = fit_clip(wave, job.config)
+    if clip.label == SILENCE:
+        altered = augment.altered_silence(rng, own, job.augment, noise)
+    else:
+        # A longer recording is cut before it is altered: what is far from the word is not heard.
+        altered = augment.altered_word(
+            rng, own if len(wave) > len(own) else wave, job.augment, noise,
+            samples=len(own), sample_rate_hz=job.config.sample_rate_hz,
+        )  # fmt: skip
+    vector: Array = front_end_of(job.config)(fit_clip(altered, job.config)[np.newaxis])[0]
+    return vector
+
+
+def _seed(clip: Clip, copy: int) -> list[int]:
+    """Follows from the recording's name, not from where its folder lies or what else is in it."""
+    name = "/".join(Path(clip.path).parts[-2:])
+    digest = hashlib.sha256(f"{copy}/{name}@{clip.offset_s:g}".encode()).digest()
+    return [int(word) for word in np.frombuffer(digest, dtype=np.uint32)]
+
+
+@dataclass(frozen=True, slots=True)
+class _NoisePool:
+    """Draws background noise: mostly recorded, where there are recordings."""
+
+    stretches: tuple[Stretch, ...]
+    sample_rate_hz: int
+
+    def __call__(self, rng: np.random.Generator, samples: int) -> Array:
+        rate = self.sample_rate_hz
+        if not self.stretches or rng.random() < _MADE_NOISE_SHARE:
+            colour = NOISE_COLOURS[int(rng.integers(len(NOISE_COLOURS)))]
+            return augment.coloured_noise(rng, samples, colour=colour, sample_rate_hz=rate)
+        stretch = self.stretches[int(rng.integers(len(self.stretches)))]
+        seconds = samples / rate
+        offset_s = float(rng.uniform(stretch.start_s, stretch.stop_s - seconds))
+        wave = audio.read_audio(
+            stretch.path, sample_rate_hz=rate, offset_s=offset_s, duration_s=seconds
+        )
+        # Resampling may give a sample more or less.
+        return augment.placed(wave, 0, samples)

@@ -1,0 +1,73 @@
+"""Worker processes: a bounded number of jobs under way, results in the order of the jobs."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import TypeVar
+
+from speechrec.errors import DatasetError
+
+# Jobs handed to the workers ahead of the one waited for.
+_AHEAD = 8
+
+Argument = TypeVar("Argument")
+JobT = TypeVar("JobT")
+Result = TypeVar("Result")
+
+
+@contextmanager
+def processes(
+    count: int, warm_up: Callable[[Argument], object], argument: Argument
+) -> Iterator[ProcessPoolExecutor | None]:
+    """``count`` worker processes that have called ``warm_up(argument)``; None for one.
+
+    Raises:
+        DatasetError: a worker died.
+    """
+    if count <= 1:
+        yield None
+        return
+    # One thread of linear algebra a worker: the processes are the parallelism.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    warm_up(argument)
+    pool = ProcessPoolExecutor(count, mp_context=get_context(start_method()))
+    try:
+        for _ in range(count):
+            pool.submit(warm_up, argument)
+        yield pool
+    except BrokenProcessPool as error:
+        raise DatasetError(
+            "a worker process died (out of memory?); run the same command again to go on where "
+            "it stopped, with fewer --workers"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def start_method() -> str:
+    """Copies of this process start at once; they are safe only where it has no other thread."""
+    try:
+        alone = len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        alone = False
+    return "fork" if alone else "spawn"
+
+
+def in_order(
+    work: Callable[[JobT], Result], jobs: Iterator[JobT], pool: ProcessPoolExecutor | None
+) -> Iterator[Result]:
+    """``map(work, jobs)``, in the pool where there is one."""
+    if pool is None:
+        yield from map(work, jobs)
+        return
+    waiting: deque[Future[Result]] = deque()
+    for job in jobs:
+        waiting.append(pool.submit(work, job))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -1,0 +1,112 @@
+"""Distillation: a stronger network's posteriors as the answers a small one learns.
+
+The teacher is trained on the same vectors, altered copies included, and stays in the run's folder
+``teacher/``, so that a resumed training or another network can use it again.
+"""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from speechrec.batches import Array, answers
+from speechrec.config import Config
+from speechrec.errors import TrainingError
+from speechrec.files import replacing, write_json
+from speechrec.store import FeatureSet
+from speechrec.train import TrainOptions, data_digests, finish, train
+
+FOLDER = "teacher"
+_MODEL, _IDENTITY = "model.keras", "teacher.json"
+_BATCH = 512
+
+
+def soft_answers(
+    training: FeatureSet,
+    validation: FeatureSet,
+    run: Path,
+    config: Config,
+    options: TrainOptions,
+    *,
+    borrowed: Path | None = None,
+) -> Array:
+    """The labels and the teacher's posteriors, mixed by ``teacher.weight``.
+
+    Args:
+        run: its ``teacher/`` holds the teacher, trained here unless it is there already.
+        borrowed: another run whose teacher to use.
+
+    Returns:
+        (clips * views, labels) float32.
+
+    Raises:
+        TrainingError: the borrowed teacher is missing or does not fit.
+    """
+    folder = (borrowed or run) / FOLDER
+    wanted = _identity(training, validation, config)
+    if borrowed is None and options.restart:
+        shutil.rmtree(folder, ignore_errors=True)
+    model = _load(folder, wanted, borrowed=borrowed is not None)
+    if model is None:
+        options.on_stage("teacher")
+        # A stopped training may have been stopped before its teacher had begun.
+        resume = options.resume and (folder / "checkpoint").exists()
+        result = train(
+            training, validation, folder, config.teacher.model, _schedule(config),
+            options=dataclasses.replace(options, resume=resume),
+        )  # fmt: skip
+        model = result.model
+        with replacing(folder / _MODEL) as partial:
+            model.save(partial)
+        write_json(folder / _IDENTITY, {**wanted, "val_accuracy": result.val_accuracy})
+        finish(folder)
+    weight = np.float32(config.teacher.weight)
+    hard = answers(training, config.train.label_smoothing)
+    return weight * _posteriors(model, training) + (1 - weight) * hard
+
+
+def _schedule(config: Config) -> Any:
+    """The teacher's schedule, with the seed of the run."""
+    return dataclasses.replace(config.teacher.train, seed=config.train.seed)
+
+
+def _identity(training: FeatureSet, validation: FeatureSet, config: Config) -> dict[str, Any]:
+    tree = {
+        "features": training.config.hash,
+        "labels": list(training.labels),
+        "model": dataclasses.asdict(config.teacher.model),
+        "train": dataclasses.asdict(_schedule(config)),
+        "data": data_digests(training, validation),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(tree))
+    return plain
+
+
+def _load(folder: Path, wanted: dict[str, Any], *, borrowed: bool) -> keras.Model | None:
+    """The teacher of a folder; None where there is none, or it is not the one wanted."""
+    # Somebody else's teacher may have learnt otherwise, but it must speak of the same things.
+    needed = ("features", "labels") if borrowed else tuple(wanted)
+    try:
+        stated = json.loads((folder / _IDENTITY).read_text(encoding="utf-8"))
+        differing = [name for name in needed if stated.get(name) != wanted[name]]
+        if not differing:
+            return keras.models.load_model(folder / _MODEL)
+        problem = f"its {' and '.join(differing)} differ from those of this training"
+    except (OSError, ValueError) as error:
+        problem = str(error)
+    if borrowed:
+        raise TrainingError(f"{folder}: expected a trained teacher: {problem}")
+    return None
+
+
+def _posteriors(model: keras.Model, features: FeatureSet) -> Array:
+    count = len(features) * features.views
+    scores = np.empty((count, len(features.labels)), dtype=np.float32)
+    for start in range(0, count, _BATCH):
+        numbers = np.arange(start, min(start + _BATCH, count))
+        scores[numbers] = model(features.rows(numbers), training=False)
+    return scores
