@@ -118,14 +118,15 @@ def train(
 
     overrides = _overrides(set_)
     _override(overrides, {"model.kind": model, "train.epochs": epochs, "train.seed": seed})
-    settings = load_config(config, overrides, features=store.load_info(features).config)
+    recipe = config or locate.recipe(model or "dense")
+    settings = load_config(recipe, overrides, features=store.load_info(features).config)
     try:
         with native_chatter_hidden():
             from speechrec.run import make_run
             from speechrec.train import TrainOptions
     except ModuleNotFoundError as error:
         raise MissingExtraError("speechrec train", "train", error.name) from error
-    _say(f"features: {features}")
+    _say(f"features: {features}; settings: {recipe}")
     with console.epochs_progress() as callbacks:
         options = TrainOptions(
             resume=resume is True, restart=resume is False, tensorboard=tensorboard, **callbacks
@@ -176,7 +177,7 @@ def evaluate(
                 f"{', '.join(recognizer.labels)}; extract with the recogniser's words"
             )
         title = f"{path.stem}: {part} part"
-    report = run_evaluate(recognizer.scores, clips)
+    report = run_evaluate(recognizer.scores, clips, threshold=recognizer.threshold)
     typer.echo(json.dumps(report.to_json()) if as_json else to_text(report))
     if html is None and (path.parent / "history.csv").exists():
         html = path.parent / "evaluation.html"
@@ -220,6 +221,22 @@ def predict(
         typer.echo(json.dumps(heard.record()) if as_json else heard.text(top))
     if failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a recogniser.")] = False,
+) -> None:
+    """List the recognisers that came with the package."""
+    from speechrec import console, locate
+    from speechrec.bundle import read_bundle
+
+    for name, path in locate.installed_models().items():
+        manifest = read_bundle(path).manifest
+        record = {"name": name, "path": str(path), "bytes": path.stat().st_size}
+        record |= {key: manifest[key] for key in ("labels", "metrics")}
+        record["attribution"] = manifest["training"]["attribution"]
+        typer.echo(json.dumps(record) if as_json else console.model_text(record))
 
 
 @app.command()

@@ -297,6 +297,24 @@ class TeacherConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExportConfig:
+    """What is written into the recogniser file."""
+
+    # Weights as 8-bit integers (dynamic range): a quarter of the size, scores a little different.
+    int8: bool = False
+    # Temperature scaling on the validation part, and a threshold at which this share of its unknown
+    # words is refused.
+    calibrate: bool = True
+    unknown_refused: float = 0.95
+
+    def __post_init__(self) -> None:
+        _require(
+            0 <= self.unknown_refused <= 1,
+            f"export.unknown_refused: expected 0 to 1, got {self.unknown_refused}",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All stages' settings; the file of a run holds only what differs from these defaults."""
 
@@ -306,6 +324,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
 
 
 def load_config(
@@ -361,6 +380,7 @@ def config_from_dict(tree: Mapping[str, Any], *, features: FeatureConfig | None 
     bases: dict[str, Any] = {
         "features": features or FeatureConfig(), "data": DataConfig(), "augment": AugmentConfig(),
         "model": _preset(tree, "dense"), "train": TrainConfig(), "teacher": TeacherConfig(),
+        "export": ExportConfig(),
     }  # fmt: skip
     unknown = sorted(set(tree) - set(bases))
     _require(not unknown, f"unknown section {', '.join(unknown)}; expected {', '.join(bases)}")

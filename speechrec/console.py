@@ -1,8 +1,8 @@
 """What the commands show: progress bars and summaries."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -69,6 +69,21 @@ def epochs_progress() -> Iterator[dict[str, Callable[..., None]]]:
         yield {
             "on_stage": on_stage, "on_copies": on_copies, "on_step": on_step, "on_epoch": on_epoch
         }  # fmt: skip
+
+
+def model_text(record: Mapping[str, Any]) -> str:
+    """An installed recogniser: its words, how good it is, whom to credit, where it is."""
+    words = [label for label in record["labels"] if not label.startswith("_")]
+    metrics = record["metrics"]
+    silence, unknown = metrics["accuracy_without_silence"], metrics["unknown_recall"]
+    lines = (
+        f"{record['name']}  {' '.join(words)}",
+        f"  accuracy {metrics['accuracy']:.1%} on the {metrics['part']} part of its recordings "
+        f"({silence:.1%} without silence), unknown words recalled {unknown:.1%}",
+        f"  {record['attribution']}",
+        f"  {record['path']} ({record['bytes'] / 1e6:.1f} MB)",
+    )
+    return "\n".join(lines)
 
 
 def extract_text(summary: "ExtractSummary") -> str:

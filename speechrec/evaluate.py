@@ -15,6 +15,7 @@ Scorer = Callable[[npt.NDArray[np.float32]], Any]
 
 ECE_BINS = 15
 _MISTAKES = 10
+_CURVE_POINTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,21 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True)
+class Decisions:
+    """What comes of acting on keywords at or above ``threshold``, and on nothing else.
+
+    Shares of the clips that are keywords, unknown words, silence; None where there are none.
+    ``accepted_wrong`` is the share of what is acted on that is not the word that was said.
+    """
+
+    threshold: float
+    keywords_accepted: float | None
+    accepted_wrong: float | None
+    unknown_refused: float | None
+    silence_refused: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """How good a recogniser is on some clips; ``confusion`` rows are truths, columns answers."""
 
@@ -61,6 +77,9 @@ class Report:
     ece: float
     reliability: tuple[tuple[float, float, int], ...]
     confusion: tuple[tuple[int, ...], ...]
+    decisions: Decisions
+    # (threshold, share of clips at or above it, share of those that are wrong)
+    risk_coverage: tuple[tuple[float, float, float], ...]
     speakers: SpeakerSpread | None
     mistakes: tuple[Mistake, ...]
 
@@ -69,12 +88,13 @@ class Report:
         return asdict(self)
 
 
-def evaluate(score: Scorer, features: FeatureSet) -> Report:
+def evaluate(score: Scorer, features: FeatureSet, *, threshold: float = 0.0) -> Report:
     """Score a feature set and count.
 
     Args:
         score: (clips, 1024) float32 to (clips, labels) posteriors; a Keras model and
             `Recognizer.scores` are both one.
+        threshold: confidence from which on a keyword is acted on.
 
     Raises:
         DatasetError: there are no clips.
@@ -111,6 +131,8 @@ def evaluate(score: Scorer, features: FeatureSet) -> Report:
         ece=expected_calibration_error(reliability),
         reliability=reliability,
         confusion=tuple(tuple(map(int, row)) for row in confusion),
+        decisions=_decisions(features.labels, truth, answers, confidence, threshold),
+        risk_coverage=risk_coverage(confidence, right),
         speakers=_speaker_spread([clip.speaker for clip in features.clips], right),
         mistakes=_confident_mistakes(features, answers, confidence, right),
     )
@@ -135,6 +157,46 @@ def expected_calibration_error(reliability: Sequence[tuple[float, float, int]]) 
     """Mean gap between confidence and accuracy, weighted by clips (Guo et al. 2017, eq. 3)."""
     clips = sum(count for *_, count in reliability)
     return sum(abs(mean - accuracy) * count for mean, accuracy, count in reliability) / clips
+
+
+def risk_coverage(
+    confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]
+) -> tuple[tuple[float, float, float], ...]:
+    """Thresholds with the share of clips they let through and how many of these are wrong.
+
+    The risk-coverage curve of selective classification (Geifman & El-Yaniv 2017), at coverages
+    from 1 down in steps of 1 / `_CURVE_POINTS`.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    wrong = np.cumsum(~right[order])
+    kept = np.unique(np.ceil(np.arange(1, _CURVE_POINTS + 1) / _CURVE_POINTS * len(order)))
+    return tuple(
+        (float(confidence[order[n - 1]]), float(n / len(order)), float(wrong[n - 1] / n))
+        for n in kept.astype(int)[::-1]
+    )
+
+
+def _decisions(
+    labels: tuple[str, ...],
+    truth: npt.NDArray[np.int64],
+    answers: npt.NDArray[np.intp],
+    confidence: npt.NDArray[np.float64],
+    threshold: float,
+) -> Decisions:
+    is_keyword = np.array([label not in (UNKNOWN, SILENCE) for label in labels])
+    accepted = is_keyword[answers] & (confidence >= threshold)
+
+    def share(of: npt.NDArray[np.bool_], clips: npt.NDArray[np.bool_]) -> float | None:
+        return float(of[clips].mean()) if clips.any() else None
+
+    names = np.array(labels)[truth]
+    return Decisions(
+        threshold=threshold,
+        keywords_accepted=share(accepted & (answers == truth), is_keyword[truth]),
+        accepted_wrong=share(answers != truth, accepted),
+        unknown_refused=share(~accepted, names == UNKNOWN),
+        silence_refused=share(~accepted, names == SILENCE),
+    )
 
 
 def _number(value: float) -> float | None:

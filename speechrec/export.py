@@ -21,6 +21,8 @@ Wide = npt.NDArray[np.float64]
 
 # What the exported network may differ from Keras at most, in posterior probability.
 TOLERANCE = 1e-5
+# Share of clips that a network with 8-bit weights may answer otherwise.
+INT8_TOLERANCE = 0.02
 
 
 def dropout_layers(model: keras.Model) -> list[keras.layers.Dropout]:
@@ -39,7 +41,7 @@ def dropout_shapes(model: keras.Model) -> list[dict[str, Any]]:
     ]
 
 
-def to_tflite(model: keras.Model, probe: npt.NDArray[np.float32]) -> bytes:
+def to_tflite(model: keras.Model, probe: npt.NDArray[np.float32], *, int8: bool = False) -> bytes:
     """Convert to TensorFlow Lite with one signature for prediction and one for MC dropout.
 
     ``predict`` holds no dropout and no random operation. ``dropout`` multiplies by a mask where the
@@ -48,9 +50,11 @@ def to_tflite(model: keras.Model, probe: npt.NDArray[np.float32]) -> bytes:
 
     Args:
         probe: (clips, 1024) feature vectors on which both must give the same posteriors.
+        int8: keep the weights as 8-bit integers.
 
     Raises:
-        TrainingError: the exported scores differ from Keras by more than `TOLERANCE`.
+        TrainingError: the exported scores differ from Keras by more than `TOLERANCE`, or the
+            answers by more than `INT8_TOLERANCE`.
     """
     folded = folded_dense(model)
     module = tf.Module()
@@ -62,8 +66,10 @@ def to_tflite(model: keras.Model, probe: npt.NDArray[np.float32]) -> bytes:
     with tempfile.TemporaryDirectory() as folder, native_chatter_hidden():
         tf.saved_model.save(module, folder, signatures=wrapped)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(wrapped))
+        if int8:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
         content: bytes = converter.convert()
-    _refuse_drift(model, content, probe)
+    _refuse_drift(model, content, probe, int8=int8)
     return content
 
 
@@ -178,9 +184,19 @@ def _named(frozen: Any) -> Any:
     return tf.function(call).get_concrete_function(*specs)
 
 
-def _refuse_drift(model: keras.Model, content: bytes, probe: npt.NDArray[np.float32]) -> None:
+def _refuse_drift(
+    model: keras.Model, content: bytes, probe: npt.NDArray[np.float32], *, int8: bool
+) -> None:
     wanted = np.asarray(model(probe, training=False))
     got = Network(content, labels=wanted.shape[1], dropout=()).scores(probe)
+    if int8:
+        differing = float(np.mean(wanted.argmax(axis=1) != got.argmax(axis=1)))
+        if not differing <= INT8_TOLERANCE:
+            raise TrainingError(
+                f"the 8-bit network answers otherwise than Keras for {differing:.1%} of the clips, "
+                f"more than {INT8_TOLERANCE:.0%}; nothing was written; export.int8 = false"
+            )
+        return
     drift = float(np.abs(wanted - got).max())
     if not drift <= TOLERANCE:
         raise TrainingError(

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from speechrec.bundle import SUFFIX
-from speechrec.errors import AudioError, BundleError, DatasetError
+from speechrec.errors import AudioError, BundleError, ConfigError, DatasetError
 from speechrec.recordings import sound_files
 
 _DATA, _RUNS = Path("data"), Path("runs")
 _MODEL_VARIABLE = "SPEECHREC_MODEL"
+_MODELS = Path(__file__).with_name("models")
+_DEFAULT_MODEL = "commands-en"
 
 
 def cores() -> int:
@@ -50,24 +52,33 @@ def _has_word_folders(folder: Path) -> bool:
 def recogniser(model: Path | None) -> tuple[Path, str]:
     """The recogniser file to use, and why it was chosen where the user did not say.
 
-    A run folder stands for the recogniser in it.
+    A run folder stands for the recogniser in it, a bare name for one that came with the package.
 
     Raises:
         BundleError: there is none.
     """
     if model is not None:
-        return _in_folder(model), ""
+        return _named(model), ""
     if named := os.environ.get(_MODEL_VARIABLE):
-        return _in_folder(Path(named)), f"${_MODEL_VARIABLE}"
+        return _named(Path(named)), f"${_MODEL_VARIABLE}"
     if found := _visible(_RUNS, f"*/*{SUFFIX}"):
         return max(found, key=lambda path: path.stat().st_mtime_ns), "newest under runs/"
+    if (shipped := installed_models().get(_DEFAULT_MODEL)) is not None:
+        return shipped, "came with speechrec"
     raise BundleError(
         "expected a recogniser, found none: train one with 'speechrec train', or name one with "
         f"--model FILE{SUFFIX} or ${_MODEL_VARIABLE}"
     )
 
 
-def _in_folder(path: Path) -> Path:
+def installed_models() -> dict[str, Path]:
+    """The recogniser files that came with the package, by name."""
+    return {path.stem: path for path in sorted(_visible(_MODELS, f"*{SUFFIX}"))}
+
+
+def _named(path: Path) -> Path:
+    if not path.exists():
+        return installed_models().get(str(path), path)
     if not path.is_dir():
         return path
     found = _visible(path, f"*{SUFFIX}")
@@ -101,3 +112,18 @@ def sounds(paths: list[str]) -> Iterator[tuple[str, AudioError | None]]:
             message = f"{path}: expected sound files in this folder, found none"
             yield path, AudioError("missing", message)
         yield from ((str(file), None) for file in found)
+
+
+def recipe(kind: str) -> Path:
+    """The settings `speechrec train` uses for a kind of network where none are named.
+
+    Raises:
+        ConfigError: there is no recipe for it.
+    """
+    names = {"dense": "commands.toml", "cnn": "commands-cnn.toml"}
+    if kind not in names:
+        raise ConfigError(
+            f"expected a network with a recipe ({', '.join(names)}), got {kind!r}; "
+            "say more with --config"
+        )
+    return Path(__file__).with_name("recipes") / names[kind]

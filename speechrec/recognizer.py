@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from speechrec.bundle import Bundle, read_bundle
+from speechrec.calibrate import scaled
 from speechrec.config import SILENCE, UNKNOWN
 from speechrec.errors import BundleError, SpeechrecError
 from speechrec.features import Array, FrontEnd, fit_clip
@@ -130,7 +131,7 @@ class Recognizer:
         self.labels = bundle.labels
         self.config = bundle.config
         self.manifest: Mapping[str, Any] = bundle.manifest
-        self._temperature, self._threshold = bundle.temperature, bundle.threshold
+        self.temperature, self.threshold = bundle.temperature, bundle.threshold
         self._front_end = FrontEnd(bundle.config, mel=bundle.mel)
         self._network = Network(bundle.model, labels=len(bundle.labels), dropout=bundle.dropout)
 
@@ -165,7 +166,7 @@ class Recognizer:
         """One clip's (labels,) posteriors to a prediction."""
         scores = self._by_label(posteriors)
         label, confidence = next(iter(scores.items()))
-        accepted = label not in (UNKNOWN, SILENCE) and confidence >= self._threshold
+        accepted = label not in (UNKNOWN, SILENCE) and confidence >= self.threshold
         return Prediction(label, confidence, scores, accepted)
 
     def uncertainty(self, wave: Array, *, passes: int, seed: int) -> Uncertainty:
@@ -195,12 +196,7 @@ class Recognizer:
         return {self.labels[index]: float(posteriors[index]) for index in order}
 
     def _calibrated(self, posteriors: Array) -> Array:
-        """Temperature scaling: softmax(logits / T) is posteriors to the power 1 / T, rescaled."""
-        if self._temperature == 1.0:
-            return posteriors
-        powered = np.power(posteriors.astype(np.float64), 1 / self._temperature)
-        scaled: Array = (powered / powered.sum(axis=1, keepdims=True)).astype(np.float32)
-        return scaled
+        return scaled(posteriors, self.temperature).astype(np.float32, copy=False)
 
 
 def _entropy(p: npt.NDArray[np.float64]) -> float:

@@ -26,6 +26,13 @@ def to_text(report: Report) -> str:
         f"unknown words recalled    {_percent(report.unknown_recall)}",
         f"calibration error (ECE)   {_percent(report.ece)}",
     ]
+    decisions = report.decisions
+    lines.append(
+        f"acted on at {decisions.threshold:.2f}           "
+        f"{_percent(decisions.keywords_accepted)} of keywords, {_percent(decisions.accepted_wrong)}"
+        f" of it wrong; refused: {_percent(decisions.unknown_refused)} of unknown words, "
+        f"{_percent(decisions.silence_refused)} of silence"
+    )
     if (speakers := report.speakers) is not None:
         lines.append(
             f"by speaker                worst {_percent(speakers.worst)}, tenth percentile "
@@ -52,6 +59,7 @@ def to_html(report: Report, *, title: str, history: Sequence["EpochRow"] = ()) -
     pictures = [
         ("Confusion", confusion_figure(report)),
         ("Calibration", reliability_figure(report)),
+        ("Risk and coverage", risk_coverage_figure(report)),
     ]
     if history:
         pictures.append(("Training", curves_figure(history)))
@@ -128,6 +136,22 @@ def reliability_figure(report: Report) -> "Figure":
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     axes.grid(alpha=0.3)
     axes.legend()
+    return figure
+
+
+def risk_coverage_figure(report: Report) -> "Figure":
+    """What a threshold costs and brings: wrong answers among those let through."""
+    figure = _figure(5, 4.5)
+    axes = figure.subplots()
+    thresholds, coverage, risk = zip(*report.risk_coverage, strict=True)
+    axes.plot(coverage, risk, label="wrong among those let through")
+    axes.set(xlabel="share of clips let through", ylabel="share wrong", xlim=(0, 1))
+    axes.set_ylim(bottom=0)
+    step = max(1, len(thresholds) // 8)
+    for t, x, y in list(zip(thresholds, coverage, risk, strict=True))[::step]:
+        axes.annotate(f"{t:.2f}", (x, y), textcoords="offset points", xytext=(0, 6), fontsize=8)
+    axes.grid(alpha=0.3)
+    axes.legend(title="numbers: confidence threshold")
     return figure
 
 

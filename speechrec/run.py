@@ -17,6 +17,7 @@ import keras
 import tomli_w
 
 from speechrec import bundle, report, store
+from speechrec.calibrate import Calibration, calibrate
 from speechrec.checkpoint import EpochRow
 from speechrec.config import Config, check_same_features
 from speechrec.copies import training_copies
@@ -25,7 +26,7 @@ from speechrec.evaluate import Report, evaluate
 from speechrec.export import dropout_shapes, to_tflite
 from speechrec.features import mel_filterbank
 from speechrec.files import replacing, write_json, write_text
-from speechrec.recognizer import Recognizer
+from speechrec.recognizer import Network, Recognizer
 from speechrec.teacher import soft_answers
 from speechrec.train import TrainOptions, TrainResult, finish, train
 
@@ -83,8 +84,11 @@ def make_run(
     except DatasetError:
         part, features_set = "validation", validation
     recogniser = run / f"{run.name}{bundle.SUFFIX}"
-    content = to_tflite(result.model, validation.x[:_PROBE_CLIPS])
-    manifest = _manifest(run.name, info, config, result)
+    content = to_tflite(result.model, validation.x[:_PROBE_CLIPS], int8=config.export.int8)
+    calibration = Calibration(temperature=1.0, threshold=0.0)
+    if config.export.calibrate:
+        calibration = _calibration(content, validation, config)
+    manifest = _manifest(run.name, info, config, result, calibration)
     figures = _write_and_score(recogniser, manifest, content, features_set, part)
     write_report(run, figures, part, history=result.history)
     finish(run)
@@ -112,6 +116,15 @@ def _train(
     )  # fmt: skip
 
 
+def _calibration(content: bytes, validation: store.FeatureSet, config: Config) -> Calibration:
+    """From the scores of the exported network, which are those that ship."""
+    network = Network(content, labels=len(validation.labels), dropout=())
+    return calibrate(
+        network.scores(validation.x), validation.y, validation.labels,
+        refused=config.export.unknown_refused,
+    )  # fmt: skip
+
+
 def write_report(
     run: Path, figures: Report, part: str, *, history: tuple[EpochRow, ...] = ()
 ) -> None:
@@ -132,7 +145,8 @@ def _write_and_score(
     mel = mel_filterbank(features.config)
     with replacing(path) as partial:
         bundle.write_bundle(partial, manifest=manifest, model=content, mel=mel)
-        figures = evaluate(Recognizer.load(partial).scores, features)
+        recognizer = Recognizer.load(partial)
+        figures = evaluate(recognizer.scores, features, threshold=recognizer.threshold)
         metrics = {
             "part": part,
             "clips": figures.clips,
@@ -140,6 +154,7 @@ def _write_and_score(
             "accuracy_without_silence": figures.accuracy_without_silence,
             "unknown_recall": figures.unknown_recall,
             "ece": figures.ece,
+            "decisions": dataclasses.asdict(figures.decisions),
         }
         manifest = {**manifest, "metrics": {**manifest["metrics"], **metrics}}
         bundle.write_bundle(partial, manifest=manifest, model=content, mel=mel)
@@ -147,13 +162,17 @@ def _write_and_score(
 
 
 def _manifest(
-    name: str, info: store.StoreInfo, config: Config, result: TrainResult
+    name: str,
+    info: store.StoreInfo,
+    config: Config,
+    result: TrainResult,
+    calibration: Calibration,
 ) -> dict[str, Any]:
     versions = {
         package: version(package)
         for package in ("speechrec", "tensorflow", "keras", "numpy", "librosa", "ai-edge-litert")
     }
-    return {
+    manifest = {
         "name": name,
         "labels": list(info.labels),
         "features": dataclasses.asdict(info.config),
@@ -163,10 +182,13 @@ def _manifest(
             **dataclasses.asdict(config.model), "parameters": _trainable(result.model)
         },
         "dropout": dropout_shapes(result.model),
-        "temperature": 1.0,
-        "threshold": 0.0,
+        "temperature": calibration.temperature,
+        "threshold": calibration.threshold,
+        "unknown_refused": config.export.unknown_refused,
         "training": {
-            **json.loads(json.dumps(dataclasses.asdict(config.train))),
+            **dataclasses.asdict(config.train),
+            "augment": dataclasses.asdict(config.augment),
+            "teacher": dataclasses.asdict(config.teacher) if config.teacher.weight else None,
             "kept_epoch": result.kept_epoch,
             "parts": info.summary["parts"],
             "speakers": info.summary["speakers"],
@@ -179,6 +201,9 @@ def _manifest(
         },
         "versions": {**versions, "python": platform.python_version()},
     }  # fmt: skip
+    # As it will be read: lists for tuples.
+    plain: dict[str, Any] = json.loads(json.dumps(manifest))
+    return plain
 
 
 def _trainable(model: keras.Model) -> int:
