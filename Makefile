@@ -2,6 +2,7 @@
 # make test    the tests
 # make lint    style and types
 # make bench   the measured claims, on the recordings in data/speech_commands or made-up ones
+# make model   the recogniser that comes with the package, anew from data/speech_commands
 # make lock    renew constraints.txt from what is installed
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO := runs/demo
 
-.PHONY: demo test lint bench lock clean-demo
+.PHONY: demo test lint bench model lock clean-demo
 
 # One environment for everything; made anew when the dependencies change.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -48,6 +49,13 @@ lint: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python scripts/bench.py --out runs/bench.json
+
+# About a quarter of an hour. What it trained on stays in runs/.
+model: $(VENV)/.installed
+	$(BIN)/speechrec extract data/speech_commands --config configs/speech_commands.toml \
+	    --out runs/features
+	$(BIN)/speechrec train --features runs/features --out runs/commands-en
+	$(BIN)/python scripts/model_card.py runs/commands-en/commands-en.speechrec
 
 # Names and versions only: no index address gets into the file.
 lock: $(VENV)/.installed

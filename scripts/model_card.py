@@ -1,0 +1,173 @@
+"""Copy a run's recogniser into the package and write its card from what it and this run measure.
+
+    speechrec extract data/speech_commands --config configs/speech_commands.toml
+    speechrec train --out runs/commands-en
+    python scripts/model_card.py runs/commands-en/commands-en.speechrec
+
+The card stands beside the recogniser in speechrec/models. Accuracy in noise: every testing clip
+that is a word, with the corpus's noise recordings behind it at a given ratio, from stretches of
+them that training did not hear.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from speechrec import audio, augment, store
+from speechrec.config import PARTS, SILENCE, UNKNOWN
+from speechrec.dataset import Clip
+from speechrec.evaluate import Report, evaluate
+from speechrec.files import replacing, write_text
+from speechrec.recognizer import Recognizer
+from speechrec.shards import read_clip
+
+RATIOS_DB = (20, 10, 5, 0)
+MODELS = Path(__file__).parents[1] / "speechrec" / "models"
+
+
+def testing_words(features: Path) -> list[store.StoredClip]:
+    return [
+        clip for clip in store.stored_clips(features)
+        if clip.part == "testing" and clip.label != SILENCE
+    ]  # fmt: skip
+
+
+def testing_noise(features: Path, rate: int, samples: int) -> Iterator[np.ndarray]:
+    """Second after second of the noise recordings' testing stretches, again and again."""
+    # Silence clips of the testing part are cut from where testing may listen.
+    cuts = [
+        (clip.path, clip.offset_s) for clip in store.stored_clips(features)
+        if clip.part == "testing" and clip.label == SILENCE
+    ]  # fmt: skip
+    while True:
+        for path, offset_s in cuts:
+            wave = audio.read_audio(path, sample_rate_hz=rate, offset_s=offset_s, duration_s=1.0)
+            yield augment.placed(wave, 0, samples)
+
+
+def in_noise(recognizer: Recognizer, features: Path, ratio_db: float) -> float:
+    """Accuracy on the testing part's words with noise ``ratio_db`` below them."""
+    config = recognizer.config
+    noise = testing_noise(features, config.sample_rate_hz, config.clip_samples)
+    right = []
+    for clip in testing_words(features):
+        source = Clip(
+            clip.path, clip.label, clip.word, clip.speaker, clip.part, clip.offset_s,
+            None if clip.whole else clip.duration_s, clip.gain_db,
+        )  # fmt: skip
+        wave, _ = read_clip(source, config)
+        start = (config.clip_samples - len(wave)) // 2
+        wave = augment.placed(wave, start, config.clip_samples)
+        noisy = np.clip(augment.mixed(wave, next(noise), ratio_db), -1, 1)
+        right.append(recognizer.predict(noisy).label == clip.label)
+    return float(np.mean(right))
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def card(recognizer: Recognizer, path: Path, report: Report, noisy: dict[int, float]) -> str:
+    manifest = recognizer.manifest
+    training, decisions = manifest["training"], report.decisions
+    words = [label for label in recognizer.labels if label not in (UNKNOWN, SILENCE)]
+    network = manifest["network"]
+    shape = " - ".join(map(str, (recognizer.config.size, *network["widths"], len(report.labels))))
+    rows = "\n".join(
+        f"| {label} | {percent(figures.precision)} | {percent(figures.recall)} | {figures.clips} |"
+        for label, figures in report.per_class.items()
+    )
+    noise_rows = "\n".join(f"| {ratio} dB | {percent(noisy[ratio])} |" for ratio in noisy)
+    clips = {
+        part: sum(label["clips"] for label in labels.values())
+        for part, labels in training["parts"].items()
+    }
+    speakers = training["speakers"]
+    taught, validation, testing = (f"{clips[part]:,} clips of {speakers[part]:,}" for part in PARTS)
+    parameters = f"{network['parameters']:,} trained parameters"
+    return f"""# {path.stem}
+
+A recogniser for the English commands {", ".join(words)}; anything else said is `{UNKNOWN}`, no
+speech is `{SILENCE}`. {training["attribution"]}
+
+| | |
+| --- | --- |
+| file | `{path.name}`, {path.stat().st_size:,} bytes |
+| SHA-256 | `{hashlib.sha256(path.read_bytes()).hexdigest()}` |
+| labels | {", ".join(recognizer.labels)} |
+| front end | `{recognizer.config.hash}` |
+| network | {network["kind"]}, {shape}, {parameters} |
+| taught with | {taught} speakers, and altered copies |
+| epoch chosen, calibrated on | {validation} others |
+| measured on | {testing} others |
+
+## How good it is
+
+On the testing part, by speakers that had no say in anything:
+
+| what | |
+| --- | --- |
+| accuracy | {percent(report.accuracy)} |
+| accuracy without silence | {percent(report.accuracy_without_silence)} |
+| unknown words recalled | {percent(report.unknown_recall)} |
+| expected calibration error | {percent(report.ece)} (temperature {recognizer.temperature:.3f}) |
+
+At the stored threshold of {decisions.threshold:.2f}, below which nothing is acted on:
+
+| what | |
+| --- | --- |
+| keywords accepted | {percent(decisions.keywords_accepted)} |
+| unknown words refused | {percent(decisions.unknown_refused)} |
+| silence refused | {percent(decisions.silence_refused)} |
+| wrong among what is accepted | {percent(decisions.accepted_wrong)} |
+
+| class | precision | recall | clips |
+| --- | --- | --- | --- |
+{rows}
+
+The words alone, with noise behind them from stretches of the corpus's recordings that training did
+not hear:
+
+| word to noise | accuracy |
+| --- | --- |
+{noise_rows}
+
+## Limits
+
+- One second, one word. The word is looked for where the sound is loudest.
+- English, as volunteers said it into their own computers in 2017 and 2018; accents and children's
+  voices are as rare in it as they were among them.
+- Silence was made of six noise recordings. Music, television and crosstalk are not in it.
+- Refusal was tuned on {len(words)} words against 25 others. Words that rhyme with a command are
+  taken for it more often than the figures above say.
+- Not for anything that can hurt somebody if it mishears.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recogniser", type=Path)
+    parser.add_argument("--features", type=Path, default=Path("runs/features"))
+    parser.add_argument("--models", type=Path, default=MODELS, help="folder to install into")
+    arguments = parser.parse_args()
+    recognizer = Recognizer.load(arguments.recogniser)
+    testing = store.load_features(arguments.features, "testing")
+    report = evaluate(recognizer.scores, testing, threshold=recognizer.threshold)
+    noisy = {ratio: in_noise(recognizer, arguments.features, ratio) for ratio in RATIOS_DB}
+    target = arguments.models / arguments.recogniser.name
+    text = card(recognizer, arguments.recogniser, report, noisy)
+    with replacing(target) as partial:
+        shutil.copyfile(arguments.recogniser, partial)
+    write_text(target.with_suffix(".md"), text)
+    print(text)
+    print(json.dumps({"noise_db": noisy, "decisions": dataclasses.asdict(report.decisions)}))
+
+
+if __name__ == "__main__":
+    main()
