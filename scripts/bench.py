@@ -404,7 +404,20 @@ def trained_run(run: Path, work: Path, corpus: Path) -> Path:
     store, made = work / "training_store", work / "runs" / "bench"
     command = [sys.executable, "-m", "speechrec"]
     call(extract_command(corpus, store, 2))
-    call([*command, "train", "--features", str(store), "--out", str(made), "--epochs", "1"])
+    call(
+        [
+            *command,
+            "train",
+            "--config",
+            "configs/dense.toml",
+            "--features",
+            str(store),
+            "--out",
+            str(made),
+            "--epochs",
+            "1",
+        ]
+    )
     return made
 
 

@@ -1,7 +1,10 @@
-"""Train and measure the plain networks on a feature store, several seeds each, one at a time.
+"""Train and measure the networks on a feature store, several seeds each, one at a time.
 
-    speechrec extract data/speech_commands
+    speechrec extract data/speech_commands --config configs/speech_commands.toml
+    speechrec train --out runs/commands-en
     python scripts/results.py --out runs/results
+
+The taught networks of all seeds share the teacher of runs/commands-en.
 
 Prints a Markdown table (mean and spread over seeds on the testing part, time and peak memory of
 each training) and writes results.json. Finished runs found in the folder are used again.
@@ -23,11 +26,12 @@ FIGURES = (
     "accuracy", "accuracy_without_silence", "unknown_recall", "ece",
     "unknown_refused", "keywords_accepted",
 )  # fmt: skip
-# Taught by the teacher of the other's run of the same seed, which would be trained again otherwise.
-TEACHER_OF = {"commands-cnn": "commands"}
+TAUGHT = ("commands", "commands-cnn")
 
 
-def train_once(config: str, seed: int, features: Path, out: Path) -> dict[str, float]:
+def train_once(
+    config: str, seed: int, features: Path, out: Path, teacher: Path
+) -> dict[str, float]:
     """One training in a process of its own: its seconds, peak memory in MB, and figures."""
     run = out / f"{config}-{seed}"
     record = run / "measured.json"
@@ -36,8 +40,8 @@ def train_once(config: str, seed: int, features: Path, out: Path) -> dict[str, f
             sys.executable, "-m", "speechrec", "train", "--config", f"configs/{config}.toml",
             "--features", str(features), "--out", str(run), "--seed", str(seed),
         ]  # fmt: skip
-        if config in TEACHER_OF:
-            command += ["--teacher", str(out / f"{TEACHER_OF[config]}-{seed}")]
+        if config in TAUGHT:
+            command += ["--teacher", str(teacher)]
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
@@ -73,10 +77,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/results"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--configs", nargs="+", default=list(CONFIGS))
+    parser.add_argument(
+        "--teacher", type=Path, default=Path("runs/commands-en"), help="run whose teacher all use"
+    )
     arguments = parser.parse_args()
     results = {
         config: [
-            train_once(config, seed, arguments.features, arguments.out) for seed in arguments.seeds
+            train_once(config, seed, arguments.features, arguments.out, arguments.teacher)
+            for seed in arguments.seeds
         ]
         for config in arguments.configs
     }

@@ -92,7 +92,7 @@ def extract(
 def train(
     features: Annotated[Path, typer.Option(help="Feature store.")] = Path("runs/features"),
     out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/default"),
-    model: Annotated[str | None, typer.Option(help="Network: dense, cnn or resnet.")] = None,
+    model: Annotated[str | None, typer.Option(help="Network: dense or cnn.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training part.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and dropout.")] = None,
     resume: Annotated[

@@ -123,7 +123,7 @@ def recipe(kind: str) -> Path:
     names = {"dense": "commands.toml", "cnn": "commands-cnn.toml"}
     if kind not in names:
         raise ConfigError(
-            f"expected a network with a recipe ({', '.join(names)}), got {kind!r}; "
-            "say more with --config"
+            f"model.kind: expected one with a recipe ({', '.join(names)}), got {kind!r}; "
+            "for others name settings with --config"
         )
     return Path(__file__).with_name("recipes") / names[kind]
