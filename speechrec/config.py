@@ -249,6 +249,8 @@ class TrainConfig:
     """
 
     epochs: int = 60
+    # More epochs where a small corpus would make fewer steps than this.
+    least_steps: int = 0
     batch_size: int = 64
     learning_rate: float = 1e-3
     schedule: Literal["constant", "cosine"] = "cosine"
@@ -276,7 +278,9 @@ class TrainConfig:
             value = getattr(self, name)
             _require(0 <= value <= 1, f"train.{name}: expected 0 to 1, got {value}")
         _require(0 <= self.mixup <= 100, f"train.mixup: expected 0 to 100, got {self.mixup}")
-        _require(self.patience >= 0, f"train.patience: expected 0 or more, got {self.patience}")
+        for name in ("patience", "least_steps"):
+            value = getattr(self, name)
+            _require(0 <= value < 2**31, f"train.{name}: expected 0 or more, got {value}")
         _require(0 <= self.seed < 2**31, f"train.seed: expected 0 to 2147483647, got {self.seed}")
 
 
@@ -305,7 +309,7 @@ class ExportConfig:
     # Temperature scaling on the validation part, and a threshold at which this share of its unknown
     # words is refused.
     calibrate: bool = True
-    unknown_refused: float = 0.95
+    unknown_refused: float = 0.98
 
     def __post_init__(self) -> None:
         _require(

@@ -96,6 +96,8 @@ def train(
         MissingExtraError: TensorBoard is asked for and not installed.
     """
     _prepare(config, options)
+    least = -(-config.least_steps // _steps(training, config))
+    config = dataclasses.replace(config, epochs=max(config.epochs, least))
     targets = answers(training, config.label_smoothing) if soft is None else soft
     checkpoint = Checkpoint(
         run / "checkpoint", _identity(training, validation, targets, model_config, config)
