@@ -37,7 +37,7 @@ def feature_set(
     x[:, 0] = np.arange(len(truth))
     clips = tuple(
         StoredClip(0, i, f"clip{i}.wav", labels[y], labels[y],
-                   speakers[i] if speakers else "", "testing", 0.0, 1.0, 0.0, "")
+                   speakers[i] if speakers else "", "testing", 0.0, 1.0, 0.0, "", True)
         for i, y in enumerate(truth)
     )  # fmt: skip
     return FeatureSet(x, np.array(truth, dtype=np.int64), labels, clips, FeatureConfig())

@@ -15,6 +15,7 @@ from speechrec.features import FrontEnd, clip_features, fit_clip, librosa_filter
 
 Array = npt.NDArray[np.float32]
 CONFIG = FeatureConfig()
+AS_CUT = FeatureConfig(align="none")
 RATE = CONFIG.sample_rate_hz
 
 
@@ -140,6 +141,13 @@ def test_the_shipped_filterbank_is_librosas() -> None:
         shipped[0, 0] = 1
 
 
+def test_placing_the_word_needs_no_other_filterbank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without alignment the shipped filterbank still serves, and librosa is not asked."""
+    monkeypatch.setattr("speechrec.features.librosa_filterbank", None)
+    mel_filterbank.cache_clear()
+    np.testing.assert_array_equal(mel_filterbank(AS_CUT), mel_filterbank(CONFIG))
+
+
 def test_a_given_filterbank_is_used() -> None:
     """A recogniser file's own filterbank takes the place of the settings' one."""
     doubled = FrontEnd(CONFIG, mel=2 * mel_filterbank(CONFIG))(WAVES[:1])
@@ -163,10 +171,14 @@ def noisy_burst(
 
 
 def start_of(clip: Array, wave: Array) -> int:
-    """Where in the wave the clip was cut out; fails unless it is a slice of it."""
-    for start in np.flatnonzero(wave[: len(wave) - len(clip) + 1] == clip[0]):
-        if np.array_equal(wave[start : start + len(clip)], clip):
-            return int(start)
+    """Where in the wave the clip was cut out, the wave being mirrored at both ends.
+
+    Fails unless the clip is a slice of the mirrored wave.
+    """
+    mirrored = np.pad(wave, len(clip) // 2, mode="reflect")
+    for start in np.flatnonzero(mirrored[: len(mirrored) - len(clip) + 1] == clip[0]):
+        if np.array_equal(mirrored[start : start + len(clip)], clip):
+            return int(start) - len(clip) // 2
     raise AssertionError("the clip is no slice of the wave")
 
 
@@ -177,16 +189,17 @@ def start_of(clip: Array, wave: Array) -> int:
     burst_s=st.floats(0.1, 0.7),
     seed=st.integers(0, 1000),
 )
-def test_the_second_is_placed_around_the_word(
+def test_without_alignment_the_loudest_second_is_taken(
     seconds: float, place: float, burst_s: float, seed: int
 ) -> None:
-    """A burst anywhere in a longer wave lies whole in the clip, in its middle if there is room."""
+    """With ``align`` none, the clip is the second of a longer wave with most of the burst."""
     centre_s = burst_s / 2 + 0.002 + place * (seconds - burst_s - 0.004)
     wave, burst = noisy_burst(seconds, centre_s, burst_s=burst_s, seed=seed)
-    clip = fit_clip(wave, CONFIG)
+    clip = fit_clip(wave, AS_CUT)
     assert clip.shape == (RATE,)
     assert clip.dtype == np.float32
     start = start_of(clip, wave)
+    assert 0 <= start <= len(wave) - RATE
     # Places are ten milliseconds apart, and the last one may not fit at the very end.
     assert start <= burst.start + 160
     assert burst.stop <= start + RATE + 160
@@ -195,16 +208,111 @@ def test_the_second_is_placed_around_the_word(
         assert abs(middle - RATE / 2) < 0.03 * RATE
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    seconds=st.floats(1.001, 6),
+    place=st.floats(0, 1),
+    burst_s=st.floats(0.1, 0.6),
+    seed=st.integers(0, 1000),
+)
+def test_the_word_comes_to_the_middle(
+    seconds: float, place: float, burst_s: float, seed: int
+) -> None:
+    """A burst in a longer wave stands in the middle of the clip within 10 ms, but for the ends."""
+    centre_s = burst_s / 2 + 0.002 + place * (seconds - burst_s - 0.004)
+    wave, burst = noisy_burst(seconds, centre_s, burst_s=burst_s, seed=seed)
+    clip = fit_clip(wave, CONFIG)
+    assert clip.shape == (RATE,)
+    assert clip.dtype == np.float32
+    start = start_of(clip, wave)
+    assert start <= burst.start + 160
+    assert burst.stop <= start + RATE + 160
+    # The second reaches past an end by a quarter of itself at most.
+    assert -RATE / 4 <= start <= len(wave) - 0.75 * RATE
+    if 0.26 < centre_s < seconds - 0.26:
+        assert abs((burst.start + burst.stop) / 2 - start - RATE / 2) <= 0.01 * RATE
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    centre_s=st.floats(0.25, 0.75),
+    burst_s=st.floats(0.05, 0.45),
+    level_db=st.floats(-30, 0),
+    seed=st.integers(0, 1000),
+)
+def test_a_word_anywhere_in_a_second_comes_to_its_middle(
+    centre_s: float, burst_s: float, level_db: float, seed: int
+) -> None:
+    """A burst at any place of a second, however loud, stands in its middle within 10 ms."""
+    wave, burst = noisy_burst(1.0, centre_s, burst_s=burst_s, seed=seed)
+    wave *= np.float32(10 ** (level_db / 20))
+    clip = fit_clip(wave, CONFIG)
+    assert clip.shape == (RATE,)
+    assert clip.dtype == np.float32
+    middle = (burst.start + burst.stop) / 2 - start_of(clip, wave)
+    assert abs(middle - RATE / 2) <= 0.01 * RATE
+
+
+@pytest.mark.parametrize("centre_s", [0.1, 0.2, 0.8, 0.9])
+def test_the_second_is_moved_by_a_quarter_at_most(centre_s: float) -> None:
+    """A word at the very edge is brought closer to the middle by 250 ms, and no more."""
+    wave, _ = noisy_burst(1.0, centre_s, burst_s=0.15)
+    wanted = -RATE // 4 if centre_s < 0.5 else RATE // 4
+    assert start_of(fit_clip(wave, CONFIG), wave) == wanted
+
+
+@pytest.mark.parametrize("factor", [1e-4, 0.037, 0.5, 1.9])
+@pytest.mark.parametrize("offset", [0.0, 0.3, -0.7])
+def test_level_and_offset_do_not_move_the_word(factor: float, offset: float) -> None:
+    """A recording at another level, or beside zero, is cut at the same place to a sample."""
+    wave, _ = noisy_burst(1.0, 0.37)
+    start = start_of(fit_clip(wave, CONFIG), wave)
+    # Float32 keeps less of a faint sound beside a large offset.
+    if offset and factor < 0.1:
+        offset *= factor
+    other = (wave * np.float32(factor) + np.float32(offset)).astype(np.float32)
+    assert abs(start_of(fit_clip(other, CONFIG), other) - start) <= 1
+
+
+@pytest.mark.parametrize("level", [0.0, 0.25, -1.0])
+@pytest.mark.parametrize("samples", [RATE, 3 * RATE])
+def test_where_nothing_sounds_nothing_moves(level: float, samples: int) -> None:
+    """Digital silence and a constant are cut as they lie."""
+    wave = np.full(samples, level, np.float32)
+    np.testing.assert_array_equal(fit_clip(wave, CONFIG), wave[:RATE])
+
+
+def test_steady_noise_is_no_word(rng: np.random.Generator) -> None:
+    """A second of noise without anything that stands out stays where it is."""
+    wave = rng.normal(0, 0.05, RATE).astype(np.float32)
+    np.testing.assert_array_equal(fit_clip(wave, CONFIG), wave)
+
+
+@pytest.mark.parametrize("shift_ms", [-200, -90, 35, 150])
+def test_a_shifted_word_has_nearly_the_same_features(shift_ms: int) -> None:
+    """Where in its second a word was said hardly shows in its features, and did before."""
+    wave, _ = noisy_burst(3.0, 1.5, burst_s=0.35)
+    here, there = (wave[s : s + RATE] for s in (RATE, RATE + shift_ms * RATE // 1000))
+
+    def difference(config: FeatureConfig) -> float:
+        pair = np.stack([fit_clip(here, config), fit_clip(there, config)])
+        one, other = clip_features(pair, config).reshape(2, 32, 32)[:, :, 10:22]
+        return float(np.abs(one - other).mean())
+
+    assert difference(CONFIG) < 0.25
+    assert difference(AS_CUT) > 3 * difference(CONFIG)
+
+
 def test_exactly_a_second_is_left_alone() -> None:
-    """A clip of the right length is the very same samples."""
-    np.testing.assert_array_equal(fit_clip(WAVES[0], CONFIG), WAVES[0])
+    """Without alignment a clip of the right length is the very same samples."""
+    np.testing.assert_array_equal(fit_clip(WAVES[0], AS_CUT), WAVES[0])
 
 
 @pytest.mark.parametrize("samples", [1, 2, 159, 8000, 15_998, 15_999])
 def test_a_shorter_wave_stands_in_the_middle_of_zeros(samples: int) -> None:
     """Padding is equal on both sides, to a sample, and the wave itself is unchanged."""
     wave = np.full(samples, 0.5, np.float32)
-    clip = fit_clip(wave, CONFIG)
+    clip = fit_clip(wave, AS_CUT)
     assert clip.shape == (RATE,)
     assert clip.dtype == np.float32
     (inside,) = np.nonzero(clip)
@@ -212,6 +320,16 @@ def test_a_shorter_wave_stands_in_the_middle_of_zeros(samples: int) -> None:
     before, after = inside[0], RATE - 1 - inside[-1]
     assert abs(before - after) <= 1
     np.testing.assert_array_equal(clip[inside[0] : inside[-1] + 1], wave)
+
+
+@pytest.mark.parametrize("centre_s", [0.1, 0.25, 0.4])
+def test_a_word_in_a_short_recording_comes_to_the_middle_too(centre_s: float) -> None:
+    """Half a second with a word at its start or end is padded so that the word is in the middle."""
+    wave, burst = noisy_burst(0.5, centre_s, burst_s=0.15)
+    clip = fit_clip(wave, CONFIG)
+    assert clip.shape == (RATE,)
+    (start,) = np.flatnonzero(clip == wave[burst][1000])
+    assert abs(start - 1000 + (burst.stop - burst.start) / 2 - RATE / 2) <= 0.01 * RATE
 
 
 def test_a_constant_offset_does_not_mislead() -> None:

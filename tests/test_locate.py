@@ -62,8 +62,9 @@ def test_half_written_files_are_passed_over() -> None:
     assert locate.recogniser(Path("runs/a"))[0] == Path("runs/a/a.speechrec")
 
 
-def test_no_recogniser() -> None:
-    """Where there is none, the message says how to get one and how to name one."""
+def test_no_recogniser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is none at all, the message says how to get one and how to name one."""
+    monkeypatch.setattr(locate, "_MODELS", tmp_path / "none")
     with pytest.raises(BundleError) as caught:
         locate.recogniser(None)
     for hint in ("speechrec train", "--model", "$SPEECHREC_MODEL"):

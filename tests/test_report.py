@@ -12,7 +12,7 @@ import pytest
 
 from speechrec.config import SILENCE, UNKNOWN
 from speechrec.errors import MissingExtraError
-from speechrec.evaluate import ClassFigures, Mistake, Report, SpeakerSpread
+from speechrec.evaluate import ClassFigures, Decisions, Mistake, Report, SpeakerSpread
 from speechrec.report import to_html, to_text, write_curves
 from speechrec.train import EpochRow
 
@@ -32,6 +32,8 @@ REPORT = Report(
     ece=0.0456,
     reliability=((0.55, 1.0, 2), (0.9, 0.5, 6)),
     confusion=((2, 1, 0, 0), (0, 1, 0, 0), (0, 0, 0, 0), (0, 0, 0, 4)),
+    decisions=Decisions(0.8, 0.817, 0.092, None, 0.983),
+    risk_coverage=((0.4, 1.0, 0.25), (0.8, 0.5, 0.125)),
     speakers=SpeakerSpread(5, 3, 0.111, 0.222, 0.333, 0.444),
     mistakes=(Mistake(NASTY, "yes", "no", 0.987),),
 )
@@ -48,6 +50,11 @@ def test_text_has_the_figures() -> None:
     assert re.search(r"^yes\s+12\.3%\s+23\.4%\s+3$", text, re.MULTILINE)
     assert re.search(r"^no\s+-\s+0\.0%\s+1$", text, re.MULTILINE)
     assert re.search(r"^unknown words recalled\s+-$", text, re.MULTILINE)
+    assert re.search(
+        r"^acted on at 0\.80 +81\.7% of keywords, 9\.2% of it wrong; "
+        r"refused: - of unknown words, 98\.3% of silence$",
+        text, re.MULTILINE,
+    )  # fmt: skip
     assert f"0.99  yes heard as no  {NASTY}" in text
 
 
@@ -89,9 +96,9 @@ def test_page_is_self_contained() -> None:
     assert "url(" not in text
 
 
-@pytest.mark.parametrize(("history", "pictures"), [((), 2), (HISTORY, 3)])
+@pytest.mark.parametrize(("history", "pictures"), [((), 3), (HISTORY, 4)])
 def test_page_has_its_pictures(history: tuple[EpochRow, ...], pictures: int) -> None:
-    """Confusion and calibration are shown, and the learning curves where there was training."""
+    """Confusion, calibration and risk are shown, and the curves where there was training."""
     page = Page(to_html(REPORT, title="a run", history=history))
     assert len(page.addresses) == page.tags.count("img") == pictures
     for address in page.addresses:
@@ -128,7 +135,7 @@ def test_any_labels(labels: tuple[str, ...]) -> None:
         per_class={label: ClassFigures(1.0, 1.0, 1) for label in labels},
         confusion=tuple(tuple(int(i == j) for j in range(size)) for i in range(size)),
     )
-    assert Page(to_html(report, title="a run")).tags.count("img") == 2
+    assert Page(to_html(report, title="a run")).tags.count("img") == 3
 
 
 def test_curves(tmp_path: Path) -> None:

@@ -1,0 +1,109 @@
+"""Work shared among processes comes back whole, in order, and ends cleanly."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from speechrec.errors import DatasetError
+from speechrec.parallel import in_order, processes, start_method
+
+
+def squared(number: int) -> tuple[int, int]:
+    return number * number, os.getpid()
+
+
+def refuse(number: int) -> int:
+    if number == 3:
+        raise DatasetError("three cannot be used")
+    return number
+
+
+def die(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_process_with_threads_is_not_copied() -> None:
+    """A fork beside a running thread may inherit a lock that nobody will ever release."""
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        assert start_method() == "spawn"
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="only Linux lists threads")
+def test_a_process_without_threads_is_copied() -> None:
+    """A process that has done nothing but import the module may start its workers at once."""
+    code = "from speechrec.parallel import start_method; print(start_method())"
+    # Libraries of linear algebra start threads of their own unless told not to.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.strip() == "fork"
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_one_worker_is_this_process(count: int) -> None:
+    """A single worker needs no pool: the work is done here, and nothing is warmed up."""
+    warmed: list[int] = []
+    with processes(count, warmed.append, 5) as pool:
+        assert pool is None
+        assert list(in_order(squared, iter([3, 2]), pool)) == [(9, os.getpid()), (4, os.getpid())]
+    assert not warmed
+
+
+@pytest.mark.parametrize("jobs", [0, 1, 40])
+def test_results_come_in_the_order_of_the_jobs(jobs: int) -> None:
+    """Whichever process is done first, results stand in the order of the jobs, none missing."""
+    with processes(2, squared, 1) as pool:
+        results = list(in_order(squared, iter(range(jobs)), pool))
+    assert [square for square, _ in results] == [number * number for number in range(jobs)]
+    assert os.getpid() not in {pid for _, pid in results}
+
+
+def test_jobs_are_taken_as_they_are_needed() -> None:
+    """Of a long list of jobs, no more are under way than a few, which bounds memory."""
+    taken: list[int] = []
+
+    def jobs() -> Iterator[int]:
+        for number in range(1000):
+            taken.append(number)
+            yield number
+
+    with processes(2, squared, 1) as pool:
+        results = in_order(squared, jobs(), pool)
+        assert next(results)[0] == 0
+        assert len(taken) < 20
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_workers_error_is_told_here(count: int) -> None:
+    """What a worker refuses is the same error in the process that asked, after earlier results."""
+    seen: list[int] = []
+
+    def work() -> None:
+        with processes(count, squared, 1) as pool:
+            seen.extend(in_order(refuse, iter(range(6)), pool))
+
+    with pytest.raises(DatasetError, match="three cannot be used"):
+        work()
+    assert seen == [0, 1, 2]
+
+
+def test_a_worker_that_dies_is_an_error_that_says_what_to_do() -> None:
+    """A killed worker, for want of memory perhaps, is no traceback."""
+    with (
+        pytest.raises(DatasetError, match=r"a worker process died .*fewer --workers"),
+        processes(2, squared, 1) as pool,
+    ):
+        list(in_order(die, iter(range(4)), pool))
