@@ -119,7 +119,7 @@ def with_echo(rng: np.random.Generator, wave: Array, *, sample_rate_hz: int) -> 
     energy_db = float(rng.uniform(-12, 3))
     room *= np.float32(10 ** (energy_db / 20)) / np.sqrt(np.vdot(room, room))
     room[0] += 1
-    size = 1 << (len(wave) + length - 1).bit_length()
+    size = 1 << (len(wave) + max(length, sample_rate_hz // 10) - 1).bit_length()
     echoed = np.fft.irfft(np.fft.rfft(wave, size) * np.fft.rfft(room, size), size)
     return echoed[: len(wave) + sample_rate_hz // 10].astype(np.float32)
 

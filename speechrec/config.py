@@ -227,7 +227,7 @@ class ModelConfig:
             f"model.filters: a {self.kind} network got {self.filters}",
         )
         _require(
-            (self.kind != "resnet") == bool(self.widths),
+            self.kind != "resnet" or not self.widths,
             f"model.widths: a {self.kind} network got {self.widths}",
         )
 
@@ -450,7 +450,12 @@ def _replaced(base: Any, values: object, section: str) -> Any:
     checked = {
         name: _checked(value, hints[name], f"{section}.{name}") for name, value in values.items()
     }
-    return dataclasses.replace(base, **checked)
+    try:
+        return dataclasses.replace(base, **checked)
+    except ConfigError as error:
+        # Bounds know their own section, not the table around it.
+        table = section.rpartition(".")[0]
+        raise ConfigError(f"{table}.{error}" if table else str(error)) from None
 
 
 def _checked(value: Any, hint: Any, name: str) -> Any:

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from speechrec.batches import Array, answers
+from speechrec.checkpoint import Checkpoint
 from speechrec.config import Config
 from speechrec.errors import TrainingError
 from speechrec.files import replacing, write_json
@@ -52,6 +53,11 @@ def soft_answers(
         shutil.rmtree(folder, ignore_errors=True)
     model = _load(folder, wanted, borrowed=borrowed is not None)
     if model is None:
+        if not options.restart and (run / "checkpoint" / Checkpoint.STATE).exists():
+            raise TrainingError(
+                f"{run}: holds a training that was stopped, with another teacher; go on with the "
+                "same settings and --resume, or drop it with --restart"
+            )
         options.on_stage("teacher")
         # A stopped training may have been stopped before its teacher had begun.
         resume = options.resume and (folder / "checkpoint").exists()
@@ -91,12 +97,12 @@ def _load(folder: Path, wanted: dict[str, Any], *, borrowed: bool) -> keras.Mode
     # Somebody else's teacher may have learnt otherwise, but it must speak of the same things.
     needed = ("features", "labels") if borrowed else tuple(wanted)
     try:
-        stated = json.loads((folder / _IDENTITY).read_text(encoding="utf-8"))
+        stated = dict(json.loads((folder / _IDENTITY).read_text(encoding="utf-8")))
         differing = [name for name in needed if stated.get(name) != wanted[name]]
         if not differing:
             return keras.models.load_model(folder / _MODEL)
         problem = f"its {' and '.join(differing)} differ from those of this training"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         problem = str(error)
     if borrowed:
         raise TrainingError(f"{folder}: expected a trained teacher: {problem}")

@@ -104,6 +104,7 @@ def train(
     )
     if options.resume:
         model, history = checkpoint.load()
+        _recompile(model, training, config)
     else:
         if not options.restart:
             checkpoint.refuse_if_present()
@@ -185,12 +186,25 @@ def _compiled(training: FeatureSet, model_config: ModelConfig, config: TrainConf
         shape=(training.config.bands, training.config.frames),
         statistics=statistics,
     )
+    _compile(model, training, config)
+    return model
+
+
+def _compile(model: keras.Model, training: FeatureSet, config: TrainConfig) -> None:
     steps = config.epochs * _steps(training, config)
     optimizer = keras.optimizers.AdamW(_rate(config, steps), weight_decay=config.weight_decay)
     # Only what multiplies is pulled towards zero.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
-    return model
+
+
+def _recompile(model: keras.Model, training: FeatureSet, config: TrainConfig) -> None:
+    """Compile a loaded model again: Keras does not save what is spared from weight decay."""
+    state = [np.asarray(variable) for variable in model.optimizer.variables]
+    _compile(model, training, config)
+    model.optimizer.build(model.trainable_variables)
+    for variable, value in zip(model.optimizer.variables, state, strict=True):
+        variable.assign(value)
 
 
 def _steps(training: FeatureSet, config: TrainConfig) -> int:
@@ -207,7 +221,7 @@ def _rate(
     if not warmup:
         return keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
     return keras.optimizers.schedules.CosineDecay(
-        0.0, steps - warmup, warmup_target=config.learning_rate, warmup_steps=warmup
+        0.0, max(1, steps - warmup), warmup_target=config.learning_rate, warmup_steps=warmup
     )
 
 

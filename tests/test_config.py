@@ -128,7 +128,6 @@ def nested(key: tuple[str, ...], value: object) -> dict[str, Any]:
     return value
 
 
-@pytest.mark.xfail(reason="bounds are checked where the table around the section is not known")
 @pytest.mark.parametrize(
     ("key", "value"),
     [

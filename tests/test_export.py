@@ -18,7 +18,6 @@ from speechrec.run import RunResult
 from speechrec.store import load_features
 
 LABELS = 4
-UNUSUAL = pytest.mark.xfail(reason="without hidden layers: refused since residual networks")
 
 
 def small(rng: np.random.Generator, x: npt.NDArray[np.float32], **settings: object) -> keras.Model:
@@ -141,7 +140,7 @@ def test_weights_stay_where_there_is_nothing_to_fold(
         {"batch_norm": True},
         {"remove_level": True},
         {"remove_level": True, "batch_norm": True},
-        pytest.param({"widths": (), "dropout": ()}, marks=UNUSUAL),
+        {"widths": (), "dropout": ()},
         {"dropout": (0.0, 0.0)},
         {"dropout": (0.0, 0.9)},
         {"kind": "cnn", "filters": (2, 3), "widths": (6,), "dropout": (0.1, 0.2, 0.3)},
@@ -153,10 +152,7 @@ def test_weights_stay_where_there_is_nothing_to_fold(
             "batch_norm": True,
             "remove_level": True,
         },
-        pytest.param(
-            {"kind": "cnn", "filters": (2,), "widths": (), "dropout": (0.1,), "batch_norm": True},
-            marks=UNUSUAL,
-        ),
+        {"kind": "cnn", "filters": (2,), "widths": (), "dropout": (0.1,), "batch_norm": True},
         RESNET,
         {**RESNET, "batch_norm": False, "dropout": (0.0,), "filters": (3,)},
     ],

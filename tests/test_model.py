@@ -116,11 +116,7 @@ def test_batch_norm() -> None:
 
 @pytest.mark.parametrize(
     "widths",
-    [
-        pytest.param((), marks=pytest.mark.xfail(reason="refused since residual networks")),
-        (7,),
-        (9, 8, 7),
-    ],
+    [(), (7,), (9, 8, 7)],
 )
 def test_as_many_layers_as_asked_for(widths: tuple[int, ...]) -> None:
     """Widths and rates of the settings are those of the network, in order."""

@@ -373,7 +373,6 @@ def test_a_run_may_learn_from_another_runs_teacher(
         np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
 
 
-@pytest.mark.xfail(reason="the teacher is trained before the stopped network is looked at")
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_refused_training_keeps_the_teacher_of_the_stopped_one(
     tmp_path: Path, store: Path, recipe: Config, resume: bool
