@@ -1,6 +1,6 @@
 """Pure waveform makers and transforms; randomness is an argument."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +90,8 @@ def altered_silence(
 # White noise under words that get no other: a microphone's own.
 _HISS_DB = (-90.0, -60.0)
 _SILENCE_DB = (-50.0, 0.0)
+# Of fragments, those that are a word's end.
+_END_SHARE = 0.6
 _FRESH_NOISE_SHARE, _SECOND_NOISE_SHARE = 0.85, 0.3
 
 
@@ -122,6 +124,46 @@ def with_echo(rng: np.random.Generator, wave: Array, *, sample_rate_hz: int) -> 
     size = 1 << (len(wave) + max(length, sample_rate_hz // 10) - 1).bit_length()
     echoed = np.fft.irfft(np.fft.rfft(wave, size) * np.fft.rfft(room, size), size)
     return echoed[: len(wave) + sample_rate_hz // 10].astype(np.float32)
+
+
+def in_running_speech(
+    rng: np.random.Generator, word: Array, neighbours: Sequence[Array], *, sample_rate_hz: int
+) -> tuple[Array, int]:
+    """A word with others before and after it, hardly a pause between them.
+
+    Args:
+        word: (any,) float32 without silence around it; so are the neighbours, two of them.
+
+    Returns:
+        The joined wave, and the sample in it that is the middle of ``word``.
+    """
+    before, after = (
+        gain(other, _level_db(word) - _level_db(other) + float(rng.uniform(-4, 4)))
+        for other in neighbours
+    )
+    pauses = [
+        np.zeros(max(0, round(rng.uniform(-0.1, 0.12) * sample_rate_hz)), dtype=np.float32)
+        for _ in range(2)
+    ]
+    wave = np.concatenate((before, pauses[0], word, pauses[1], after))
+    return wave, len(before) + len(pauses[0]) + len(word) // 2
+
+
+def fragment(rng: np.random.Generator, word: Array) -> Array:
+    """A word without its end or without its beginning.
+
+    The last 30 to 60 % of it, or the first 25 to 50 %: a word is often understood without its end.
+
+    Args:
+        word: (any,) float32 without silence around it.
+    """
+    if rng.random() < _END_SHARE:
+        return word[-max(1, round(float(rng.uniform(0.3, 0.6)) * len(word))) :]
+    return word[: max(1, round(float(rng.uniform(0.25, 0.5)) * len(word)))]
+
+
+def _level_db(wave: Array) -> float:
+    return float(10 * np.log10(np.vdot(wave, wave) / max(1, len(wave)) + 1e-12))
 
 
 def placed(wave: Array, start: int, samples: int) -> Array:

@@ -31,6 +31,8 @@ SUFFIX = ".speechrec"
 MANIFEST, MODEL, MEL = "manifest.json", "model.tflite", "mel.npy"
 _LIMITS = {MANIFEST: 4 << 20, MODEL: 256 << 20, MEL: 16 << 20}
 _MAX_LABELS = 10_000
+# Entries of a manifest that come about when it is written.
+_WRITTEN = ("format", "members", "sha256")
 # Zip keeps a time for each member; a fixed one makes equal content an equal file.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -45,6 +47,8 @@ class Bundle:
     model: bytes
     temperature: float
     threshold: float
+    # By keyword, where they were chosen from the false alarms of a stream.
+    stream_thresholds: Mapping[str, float]
     # Rate of each dropout layer and the shape of its mask, in the network's order.
     dropout: tuple[tuple[float, tuple[int, ...]], ...]
     manifest: Mapping[str, Any]
@@ -76,6 +80,17 @@ def write_bundle(path: Path, *, manifest: Mapping[str, Any], model: bytes, mel: 
         read_bundle(partial)
 
 
+def update_bundle(path: Path, out: Path, changes: Mapping[str, Any]) -> None:
+    """Write a recogniser file again with some of its manifest's entries replaced.
+
+    Raises:
+        BundleError: ``path`` is no recogniser file, or would not be one with the changes.
+    """
+    bundle = read_bundle(path)
+    kept = {name: bundle.manifest[name] for name in bundle.manifest if name not in _WRITTEN}
+    write_bundle(out, manifest={**kept, **changes}, model=bundle.model, mel=bundle.mel)
+
+
 def read_bundle(path: Path) -> Bundle:
     """Read and check a recogniser file.
 
@@ -95,11 +110,16 @@ def read_bundle(path: Path) -> Bundle:
             (float(layer["rate"]), tuple(map(int, layer["shape"]))) for layer in manifest["dropout"]
         )
         temperature, threshold = float(manifest["temperature"]), float(manifest["threshold"])
+        stream_thresholds = {
+            str(label): float(value)
+            for label, value in manifest.get("stream", {}).get("thresholds", {}).items()
+        }
         # Not np.load, which would also take an archive of arrays.
         mel = np.lib.format.read_array(io.BytesIO(members[MEL]), allow_pickle=False)
         features_hash = manifest["features_hash"]
     except (
-        ConfigError, KeyError, TypeError, ValueError, EOFError, MemoryError, OverflowError
+        ConfigError, KeyError, TypeError, ValueError, EOFError, MemoryError, OverflowError,
+        AttributeError
     ) as error:  # fmt: skip
         raise BundleError(f"{path}: its manifest is not usable: {error}") from error
     checks = (
@@ -115,13 +135,19 @@ def read_bundle(path: Path) -> Bundle:
          "mel filterbank: has numbers that are not finite"),
         (0.01 <= temperature <= 100, f"temperature {temperature} is out of range"),
         (0 <= threshold <= 1, f"threshold {threshold} is out of range"),
+        (all(label in labels and 0 <= value <= 1 for label, value in stream_thresholds.items()),
+         f"stream thresholds are out of range: {stream_thresholds}"),
         (all(0 <= rate < 1 for rate, _ in dropout), "dropout rates are out of range"),
         (members[MODEL][4:8] == b"TFL3", "model.tflite is no TensorFlow Lite model"),
     )  # fmt: skip
     for ok, problem in checks:
         if not ok:
             raise BundleError(f"{path}: at odds with itself: {problem}")
-    return Bundle(labels, config, mel, members[MODEL], temperature, threshold, dropout, manifest)
+    return Bundle(
+        labels=labels, config=config, mel=mel, model=members[MODEL], temperature=temperature,
+        threshold=threshold, stream_thresholds=stream_thresholds, dropout=dropout,
+        manifest=manifest,
+    )  # fmt: skip
 
 
 def _read_members(path: Path) -> dict[str, bytes]:

@@ -4,12 +4,17 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from speechrec.config import Part
 from speechrec.errors import DatasetError, MissingExtraError, SpeechrecError
+
+if TYPE_CHECKING:
+    from speechrec.recognizer import Recognizer
+
+_MIX = Path("data/mix")
 
 app = typer.Typer(
     name="speechrec",
@@ -58,6 +63,9 @@ def extract(
     words: Annotated[
         str | None, typer.Option(help="Keywords, comma-separated; other words become _unknown_.")
     ] = None,
+    unknown: Annotated[
+        Path | None, typer.Option(help="Folder of further clips that are no keyword: mined ones.")
+    ] = None,
     speaker_pattern: PatternOption = None,
     split_by: Annotated[
         str | None, typer.Option(help="speaker, or clip to let a speaker be in several parts.")
@@ -83,7 +91,7 @@ def extract(
     with console.clips_progress("extracting") as progress:
         summary = run_extract(
             chosen, out, settings,
-            workers=workers or locate.cores(), strict=strict, progress=progress,
+            unknown=unknown, workers=workers or locate.cores(), strict=strict, progress=progress,
         )  # fmt: skip
     typer.echo(console.extract_text(summary))
 
@@ -147,6 +155,9 @@ def evaluate(
     model: ModelOption = None,
     features: Annotated[Path, typer.Option(help="Feature store.")] = Path("runs/features"),
     part: Annotated[Part, typer.Option(help="Part of the store to test on.")] = "testing",
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Long recordings with labels, as speechrec mix makes.")
+    ] = False,
     speaker_pattern: PatternOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with pictures here.")] = None,
@@ -161,6 +172,9 @@ def evaluate(
 
     path = _choose_model(model)
     recognizer = Recognizer.load(path)
+    if stream:
+        _evaluate_streams(recognizer, path, recordings or _MIX, as_json=as_json, html=html)
+        return
     if recordings is not None:
         from speechrec.testset import read_testset
 
@@ -186,6 +200,22 @@ def evaluate(
         _say(f"pictures: {html}")
 
 
+def _evaluate_streams(
+    recognizer: "Recognizer", path: Path, folder: Path, *, as_json: bool, html: Path | None
+) -> None:
+    from speechrec import console
+    from speechrec.files import write_text
+    from speechrec.stream_evaluate import evaluate_streams
+    from speechrec.stream_report import to_html, to_text
+
+    with console.clips_progress("listening") as progress:
+        figures = evaluate_streams(recognizer, folder, progress=progress)
+    typer.echo(json.dumps([each.to_json() for each in figures]) if as_json else to_text(figures))
+    if html is not None:
+        write_text(html, to_html(figures, title=f"{path.stem} on {folder}"))
+        _say(f"pictures: {html}")
+
+
 @app.command()
 def predict(
     paths: Annotated[
@@ -194,16 +224,28 @@ def predict(
     model: ModelOption = None,
     top: Annotated[int, typer.Option(min=1, help="How many words to show.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file.")] = False,
+    form: Annotated[
+        Literal["text", "srt", "labels", "ctm"],
+        typer.Option("--format", help="Of the commands in long recordings."),
+    ] = "text",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for one file per recording in that format.")
+    ] = None,
     mc_dropout: Annotated[
         int, typer.Option(min=0, help="Monte-Carlo dropout passes; 0 keeps dropout off.")
     ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the Monte-Carlo dropout masks.")] = 0,
 ) -> None:
-    """Say which word each file holds; dropout is off unless --mc-dropout asks for it."""
-    from speechrec import locate
+    """Say which word a short file holds, and which commands a long one, with their times.
+
+    Dropout is off unless --mc-dropout asks for it.
+    """
+    from speechrec import locate, outputs
     from speechrec.recognizer import Recognizer
     from speechrec.transcribe import failure_record, transcribe
 
+    several = len(paths) > 1 or os.path.isdir(paths[0])
+    outputs.check_choice(form, out, several=several, as_json=as_json)
     recognizer = Recognizer.load(_choose_model(model))
     failed = False
     for path, problem in locate.sounds(paths):
@@ -218,7 +260,12 @@ def predict(
                 typer.echo(json.dumps(failure_record(path, error)))
             _say(f"speechrec: {error}")
             continue
-        typer.echo(json.dumps(heard.record()) if as_json else heard.text(top))
+        if as_json:
+            typer.echo(json.dumps(heard.record()))
+        elif form != "text":
+            outputs.write(heard, form, out)
+        else:
+            typer.echo(outputs.heard_text(heard, top, several=several))
     if failed:
         raise typer.Exit(1)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from speechrec.checkpoint import EpochRow
     from speechrec.extract import ExtractSummary
     from speechrec.run import RunResult
+    from speechrec.thresholds import FalseAlarms, StreamThresholds
     from speechrec.train import Step
 
 
@@ -83,6 +84,22 @@ def model_text(record: Mapping[str, Any]) -> str:
         f"  {record['attribution']}",
         f"  {record['path']} ({record['bytes'] / 1e6:.1f} MB)",
     )
+    return "\n".join(lines)
+
+
+def thresholds_text(alarms: "FalseAlarms", chosen: "StreamThresholds", per_hour: float) -> str:
+    """Each command's threshold, and how many false alarms it would have made."""
+    lines = [f"{alarms.hours:.2f} hours without commands, {per_hour:g} false alarms an hour wanted"]
+    for label, threshold in chosen.thresholds.items():
+        heard = alarms.confidences[label]
+        above = int((heard >= threshold).sum())
+        lines.append(f"{label}  threshold {threshold:.4f}  heard {len(heard)}, above it {above}")
+    if chosen.extrapolated:
+        lines.append(
+            "note: so few false alarms cannot be counted in so little sound; these thresholds are "
+            "extrapolated from how the surest ones are spread, and more sound would make them "
+            "better"
+        )
     return "\n".join(lines)
 
 

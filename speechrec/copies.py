@@ -21,10 +21,17 @@ import numpy as np
 import numpy.typing as npt
 
 from speechrec import audio, augment, store
-from speechrec.config import SILENCE, AugmentConfig, FeatureConfig, sha256_json
+from speechrec.config import SILENCE, UNKNOWN, AugmentConfig, FeatureConfig, sha256_json
 from speechrec.dataset import NOISE_COLOURS, Clip, Stretch
 from speechrec.errors import AudioError, DatasetError
-from speechrec.features import Array, fit_clip
+from speechrec.features import (
+    Array,
+    block_samples,
+    excess_energy,
+    fit_clip,
+    loud_blocks,
+    off_centre,
+)
 from speechrec.files import replacing, write_json, write_text
 from speechrec.parallel import in_order, processes
 from speechrec.shards import front_end_of, read_clip
@@ -32,6 +39,8 @@ from speechrec.store import FeatureSet, StoredClip
 
 FOLDER, INFO_NAME = "copies", "copies.json"
 _SHARD_CLIPS = 128
+# So many words may stand beside others, and so many keywords be cut.
+_OTHERS = 512
 # Share of drawn noise that is made, not recorded.
 _MADE_NOISE_SHARE = 0.25
 
@@ -45,9 +54,14 @@ class CopyJob:
     path: Path
     key: str
     clips: tuple[Clip, ...]
+    # What the recordings' SHA-256 were when features were extracted.
+    sha256: tuple[str, ...]
     config: FeatureConfig
     augment: AugmentConfig
     noise: tuple[Stretch, ...]
+    # Unknown words that stand around others in running speech, and keywords to cut.
+    neighbours: tuple[Clip, ...]
+    keywords: tuple[Clip, ...]
 
 
 def training_copies(
@@ -128,10 +142,32 @@ def _jobs(
     settings: AugmentConfig,
     noise: tuple[Stretch, ...],
 ) -> Iterator[CopyJob]:
+    neighbours = _spread(
+        [clip for clip in training.clips if clip.label == UNKNOWN]
+        if settings.neighbour_share else []
+    )  # fmt: skip
+    keywords = _spread(
+        [clip for clip in training.clips if clip.label not in (UNKNOWN, SILENCE)]
+        if settings.fragment_share else []
+    )  # fmt: skip
     for start in range(0, len(training), _SHARD_CLIPS):
-        clips = tuple(map(_source, training.clips[start : start + _SHARD_CLIPS]))
-        path = folder / store.shard_name(start // _SHARD_CLIPS)
-        yield CopyJob(path, key, clips, training.config, settings, noise)
+        stored = training.clips[start : start + _SHARD_CLIPS]
+        yield CopyJob(
+            path=folder / store.shard_name(start // _SHARD_CLIPS),
+            key=key,
+            clips=tuple(map(_source, stored)),
+            sha256=tuple(clip.sha256 for clip in stored),
+            config=training.config,
+            augment=settings,
+            noise=noise,
+            neighbours=neighbours,
+            keywords=keywords,
+        )
+
+
+def _spread(clips: list[StoredClip]) -> tuple[Clip, ...]:
+    """Some of the clips, from all over the training part."""
+    return tuple(map(_source, clips[:: max(1, len(clips) // _OTHERS)]))
 
 
 def _source(clip: StoredClip) -> Clip:
@@ -149,9 +185,14 @@ def make_copies(job: CopyJob) -> int:
         return len(job.clips)
     copies = np.empty((len(job.clips), job.augment.views - 1, job.config.size), dtype=np.float16)
     noise = _NoisePool(job.noise, job.config.sample_rate_hz)
-    for number, clip in enumerate(job.clips):
+    for number, (clip, stated) in enumerate(zip(job.clips, job.sha256, strict=True)):
         try:
-            wave, _ = read_clip(clip, job.config)
+            wave, sha256 = read_clip(clip, job.config)
+            if sha256 != stated:
+                raise DatasetError(
+                    f"{clip.path}: another recording than the one features were extracted from; "
+                    "extract again"
+                )
             for copy in range(len(copies[number])):
                 copies[number, copy] = altered_vector(wave, clip, copy, job, noise)
         except AudioError as error:
@@ -174,14 +215,67 @@ def altered_vector(
     own = fit_clip(wave, job.config)
     if clip.label == SILENCE:
         altered = augment.altered_silence(rng, own, job.augment, noise)
+    elif clip.label == UNKNOWN and (other := _instead(rng, own, job, noise)) is not None:
+        altered = other
     else:
         # A longer recording is cut before it is altered: what is far from the word is not heard.
         altered = augment.altered_word(
             rng, own if len(wave) > len(own) else wave, job.augment, noise,
             samples=len(own), sample_rate_hz=job.config.sample_rate_hz,
         )  # fmt: skip
-    vector: Array = front_end_of(job.config)(fit_clip(altered, job.config)[np.newaxis])[0]
+    return _vector(altered, job.config)
+
+
+def _vector(wave: Array, config: FeatureConfig) -> Array:
+    vector: Array = front_end_of(config)(fit_clip(wave, config)[np.newaxis])[0]
     return vector
+
+
+def _instead(
+    rng: np.random.Generator, own: Array, job: CopyJob, noise: augment.NoiseSource
+) -> Array | None:
+    """What a copy of an unknown word is, where it is no copy of that word alone."""
+    drawn = rng.random() if job.neighbours or job.keywords else 1.0
+    if drawn < job.augment.neighbour_share:
+        return _among_neighbours(rng, own, job, noise)
+    if drawn >= job.augment.neighbour_share + job.augment.fragment_share or not job.keywords:
+        return None
+    chosen = job.keywords[int(rng.integers(len(job.keywords)))]
+    word = _spoken(read_clip(chosen, job.config)[0], job.config)
+    return augment.altered_word(
+        rng, augment.fragment(rng, word), job.augment, noise,
+        samples=job.config.clip_samples, sample_rate_hz=job.config.sample_rate_hz,
+    )  # fmt: skip
+
+
+def _among_neighbours(
+    rng: np.random.Generator, own: Array, job: CopyJob, noise: augment.NoiseSource
+) -> Array:
+    """The second around a place in an unknown word that is said in one breath with two others."""
+    config = job.config
+    chosen = rng.integers(len(job.neighbours), size=2)
+    others = [_spoken(read_clip(job.neighbours[n], config)[0], config) for n in chosen]
+    word = _spoken(own, config)
+    wave, middle = augment.in_running_speech(
+        rng, word, others, sample_rate_hz=config.sample_rate_hz
+    )
+    # Any place in the word: a detector also stops between words.
+    start = middle + round(rng.uniform(-0.5, 0.5) * len(word)) - config.clip_samples // 2
+    clip = augment.placed(wave, -start, config.clip_samples)
+    start += off_centre(excess_energy(clip, config)[0], config)
+    # Longer than a second, for a quicker copy of it.
+    spare = config.clip_samples // 4
+    return augment.altered_word(
+        rng, augment.placed(wave, spare - start, config.clip_samples + 2 * spare), job.augment,
+        noise, samples=config.clip_samples, sample_rate_hz=config.sample_rate_hz,
+    )  # fmt: skip
+
+
+def _spoken(wave: Array, config: FeatureConfig) -> Array:
+    """The second around a word without what is before and after it."""
+    clip = fit_clip(wave, config)
+    loud, block = loud_blocks(excess_energy(clip, config)[0]), block_samples(config)
+    return clip[loud[0] * block : (loud[-1] + 1) * block] if len(loud) else clip
 
 
 def _seed(clip: Clip, copy: int) -> list[int]:
@@ -204,10 +298,10 @@ class _NoisePool:
             colour = NOISE_COLOURS[int(rng.integers(len(NOISE_COLOURS)))]
             return augment.coloured_noise(rng, samples, colour=colour, sample_rate_hz=rate)
         stretch = self.stretches[int(rng.integers(len(self.stretches)))]
-        seconds = samples / rate
+        seconds = min(samples / rate, stretch.stop_s - stretch.start_s)
         offset_s = float(rng.uniform(stretch.start_s, stretch.stop_s - seconds))
         wave = audio.read_audio(
             stretch.path, sample_rate_hz=rate, offset_s=offset_s, duration_s=seconds
         )
-        # Resampling may give a sample more or less.
-        return augment.placed(wave, 0, samples)
+        # Over and over, where the stretch is too short; resampling may give a sample more or less.
+        return np.resize(wave, samples)

@@ -89,25 +89,27 @@ class Plan:
         return tuple(self._noise.stretches("training"))
 
 
-def plan_dataset(source: Path, config: DataConfig) -> Plan:
+def plan_dataset(source: Path, config: DataConfig, *, unknown: Path | None = None) -> Plan:
     """Walk a corpus once, decide labels and parts, and say what will be made of it.
+
+    ``unknown`` is a further folder of recordings that are no keyword.
 
     Raises:
         DatasetError: nothing to learn from, a word without recordings, or a speaker in two parts.
         ConfigError: the speaker pattern is not usable.
     """
-    corpus = Corpus(source, speaker_pattern=config.speaker_pattern)
+    corpus = Corpus(source, speaker_pattern=config.speaker_pattern, unknown=unknown)
     survey = _Survey.of(corpus, config)
     words = _choose_words(corpus, survey, config)
     splitter, notes = _fit_splitter(survey, config)
     keywords = sum(survey.words[word] for word in words)
-    unknown = sum(survey.words.values()) - keywords - survey.words[SILENCE]
+    others = sum(survey.words.values()) - keywords - survey.words[SILENCE]
     share = 1.0
-    if config.unknown_ratio and unknown > config.unknown_ratio * keywords / len(words):
-        share = config.unknown_ratio * keywords / len(words) / unknown
+    if config.unknown_ratio and others > config.unknown_ratio * keywords / len(words):
+        share = config.unknown_ratio * keywords / len(words) / others
     noise, noise_faults, noise_notes = _find_noise(corpus, config)
     labels = list(words)
-    if unknown:
+    if others:
         labels.append(UNKNOWN)
     if survey.words[SILENCE] or config.silence_percent:
         labels.append(SILENCE)
@@ -115,10 +117,10 @@ def plan_dataset(source: Path, config: DataConfig) -> Plan:
         raise DatasetError(f"{source}: expected at least two labels to tell apart, found {labels}")
     if share < 1:
         notes.append(
-            f"about {1 - share:.0%} of {unknown} recordings of unknown words are left out "
+            f"about {1 - share:.0%} of {others} recordings of unknown words are left out "
             f"(data.unknown_ratio {config.unknown_ratio:g}; 0 keeps all)"
         )
-    spoken = keywords + survey.words[SILENCE] + unknown * share
+    spoken = keywords + survey.words[SILENCE] + others * share
     return Plan(
         tuple(labels), round(spoken * (1 + config.silence_percent / 100)),
         survey.faults + noise_faults, notes + noise_notes,

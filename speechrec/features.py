@@ -21,6 +21,8 @@ Rfft = Callable[..., Any]
 
 # Energies for finding the word are taken over blocks this long.
 _PLACE_BLOCK_MS = 10
+# Blocks with this share of the loudest one's energy (17 dB below it) belong to the word.
+_LOUD_SHARE = 0.02
 # The second is moved by at most this much to bring the word into its middle.
 _REACH_MS = 250
 
@@ -102,27 +104,30 @@ class FrontEnd:
         waves = np.ascontiguousarray(waves, dtype=np.float32)
         features = np.empty((len(waves), config.bands, config.frames), dtype=np.float32)
         for wave, out in zip(waves, features, strict=True):
-            self._transform(wave, out)
+            self.log_mel(wave, out)
         return features.reshape(len(waves), config.size)
 
-    def _transform(self, wave: Array, out: Array) -> None:
-        """One clip: out[band, frame] = ln(mel energy + offset)."""
-        config = self.config
+    def log_mel(self, wave: Array, out: Array) -> None:
+        """The first so many frames of a wave, at most ``frames``: ``out`` (bands, frames)."""
+        config, count = self.config, out.shape[1]
+        assert count <= config.frames
+        assert len(wave) >= config.window_samples + (count - 1) * config.hop_samples
         # Overlapping frames as a view; `as_strided` takes longer than the multiplication below.
         frames: Array = np.ndarray(
-            (config.frames, config.window_samples),
+            (count, config.window_samples),
             dtype=np.float32,
             buffer=wave,
             strides=(config.hop_samples * 4, 4),
         )
-        np.multiply(frames, self._window, out=self._frames)
+        windowed, energy = self._frames[:count], self._energy[:count]
+        np.multiply(frames, self._window, out=windowed)
         # Real and imaginary parts side by side, so that one product squares and sums them.
-        parts = self._rfft(self._frames, axis=-1).view(np.float32)
+        parts = self._rfft(windowed, axis=-1).view(np.float32)
         np.square(parts, out=parts)
         for bands, columns, weights in self._mel_blocks:
-            self._energy[:, bands] = parts[:, columns] @ weights
-        self._energy += np.float32(config.log_offset)
-        np.log(self._energy.T, out=out)
+            energy[:, bands] = parts[:, columns] @ weights
+        energy += np.float32(config.log_offset)
+        np.log(energy.T, out=out)
 
 
 def _mel_blocks(filterbank: Array) -> list[tuple[slice, slice, Array]]:
@@ -180,13 +185,14 @@ def fit_clip(wave: Array, config: FeatureConfig) -> Array:
     elif len(wave) > length:
         start = _loudest_start(wave, config)
     if config.align == "energy":
-        start += _off_centre(wave[start : start + length], config)
+        excess, _ = excess_energy(wave[start : start + length], config)
+        start += off_centre(excess, config)
     return _cut(wave, start, length)
 
 
 def _loudest_start(wave: Array, config: FeatureConfig) -> int:
     """First sample of the loudest second of a longer wave."""
-    block = _block_samples(config)
+    block = block_samples(config)
     spare = len(wave) - config.clip_samples
     blocks = len(wave) // block
     # The mean is taken out: a constant offset is no sound.
@@ -197,13 +203,16 @@ def _loudest_start(wave: Array, config: FeatureConfig) -> int:
     return min(int(np.argmax(loudness)) * block, spare)
 
 
-def _off_centre(clip: Array, config: FeatureConfig) -> int:
-    """Samples from the middle of a clip to the centre of gravity of its energy.
+def excess_energy(clip: Array, config: FeatureConfig) -> tuple[Array, float]:
+    """Energy of a clip's blocks of 10 ms above its background.
 
-    The energy of blocks of 10 ms, summed over three of them, counts as far as it is above twice
-    that of the quiet fifth of the clip.
+    The energy of three blocks together, as far as it is above twice the background, which is that
+    of the quiet fifth of the clip.
+
+    Returns:
+        (blocks,) float32, and the background.
     """
-    block = _block_samples(config)
+    block = block_samples(config)
     count = len(clip) // block
     # The mean is taken out: a constant offset is no sound.
     blocks = (clip[: count * block] - clip.mean()).reshape(count, block)
@@ -212,18 +221,34 @@ def _off_centre(clip: Array, config: FeatureConfig) -> int:
     smooth[1:] += energy[:-1]
     smooth[:-1] += energy[1:]
     quiet = count // 5
-    smooth -= 2 * np.partition(smooth, quiet)[quiet]
+    background = np.partition(smooth, quiet)[quiet]
+    smooth -= 2 * background
     np.maximum(smooth, 0, out=smooth)
-    total = float(smooth.sum())
-    # Nothing above the background, or a wave so loud that its energy is no number.
+    return smooth, float(background)
+
+
+def loud_blocks(excess: Array) -> npt.NDArray[np.intp]:
+    """Numbers of the blocks that have at least a fiftieth of the loudest block's excess energy."""
+    return np.flatnonzero(excess > _LOUD_SHARE * excess.max())
+
+
+def off_centre(excess: Array, config: FeatureConfig) -> int:
+    """Samples from the middle of a clip to the centre of gravity of its `excess_energy`.
+
+    A quarter of a second at most; 0 where nothing is above the background.
+    """
+    total = float(excess.sum())
+    # A wave may be so loud that its energy is no number.
     if not 0 < total < math.inf:
         return 0
-    centre = (float(smooth @ np.arange(count, dtype=np.float32)) / total + 0.5) * block
+    centre = float(excess @ np.arange(len(excess), dtype=np.float32)) / total + 0.5
     reach = _REACH_MS * config.sample_rate_hz // 1000
-    return max(-reach, min(reach, round(centre) - len(clip) // 2))
+    shift = round(centre * block_samples(config)) - config.clip_samples // 2
+    return max(-reach, min(reach, shift))
 
 
-def _block_samples(config: FeatureConfig) -> int:
+def block_samples(config: FeatureConfig) -> int:
+    """Samples of a block of 10 ms, the unit of everything that looks at energy over time."""
     return _PLACE_BLOCK_MS * config.sample_rate_hz // 1000
 
 

@@ -132,7 +132,12 @@ class Recognizer:
         self.config = bundle.config
         self.manifest: Mapping[str, Any] = bundle.manifest
         self.temperature, self.threshold = bundle.temperature, bundle.threshold
-        self._front_end = FrontEnd(bundle.config, mel=bundle.mel)
+        self.keywords = tuple(label for label in bundle.labels if label not in (UNKNOWN, SILENCE))
+        # Of a command in a stream: chosen from false alarms, or else that of single clips.
+        self.stream_thresholds = {
+            label: bundle.stream_thresholds.get(label, bundle.threshold) for label in self.keywords
+        }
+        self.front_end = FrontEnd(bundle.config, mel=bundle.mel)
         self._network = Network(bundle.model, labels=len(bundle.labels), dropout=bundle.dropout)
 
     @classmethod
@@ -151,7 +156,7 @@ class Recognizer:
 
     def features(self, wave: Array) -> Array:
         """(samples,) float32 at ``config.sample_rate_hz``, any length, to (1024,) float32."""
-        vector: Array = self._front_end(fit_clip(wave, self.config)[np.newaxis])[0]
+        vector: Array = self.front_end(fit_clip(wave, self.config)[np.newaxis])[0]
         return vector
 
     def scores(self, x: Array) -> Array:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from speechrec.config import PARTS, Part
+from speechrec.config import PARTS, UNKNOWN, Part
 from speechrec.errors import AudioError, ConfigError, DatasetError
 
 NOISE_FOLDER = "_background_noise_"
@@ -66,15 +66,20 @@ class Corpus:
         speaker_pattern: regular expression searched in the file's name, then in its path below
             ``source``; its group ``speaker``, or else its first group, is the speaker. In a
             manifest it is searched in the names of recordings without a speaker.
+        unknown: a further folder, all of whose sound files are unknown words: mined ones. They are
+            for training where the source has lists of its own.
 
     Raises:
-        DatasetError: ``source`` is missing or none of these.
+        DatasetError: ``source`` is missing or none of these, or ``unknown`` is no folder of sounds.
         ConfigError: the pattern is no regular expression or has no group.
     """
 
-    def __init__(self, source: Path, *, speaker_pattern: str = "") -> None:
+    def __init__(
+        self, source: Path, *, speaker_pattern: str = "", unknown: Path | None = None
+    ) -> None:
         self.source = source
-        self._pattern = _compile(speaker_pattern) if speaker_pattern else None
+        self._unknown = _sound_files_of(unknown) if unknown else []
+        self._pattern = SpeakerPattern(speaker_pattern) if speaker_pattern else None
         if source.is_dir():
             self.is_manifest = False
         elif source.suffix.lower() in (".csv", ".jsonl", ".ndjson"):
@@ -100,16 +105,23 @@ class Corpus:
         return [p for p in sorted(folder.iterdir()) if _is_sound(p)]
 
     def __iter__(self) -> Iterator[Recording | Fault]:
+        yield from self._own()
+        part: Part | None = "training" if self.is_speech_commands else None
+        for path in self._unknown:
+            speaker = path.name.split("_nohash_")[0] if "_nohash_" in path.name else ""
+            yield Recording(str(path), UNKNOWN, speaker, part)
+
+    def _own(self) -> Iterator[Recording | Fault]:
         if not self.is_manifest:
             yield from self._walk()
             return
         for item in _read_manifest(self.source):
             if item.speaker or self._pattern is None:
                 yield item
-            elif (match := self._pattern.search(os.path.basename(item.path))) is None:
+            elif (speaker := self._pattern.speaker(os.path.basename(item.path))) is None:
                 yield self._unmatched(item.path)
             else:
-                yield item._replace(speaker=_speaker(match))
+                yield item._replace(speaker=speaker)
 
     def _walk(self) -> Iterator[Recording | Fault]:
         for entry in _scan(str(self.source)):
@@ -118,7 +130,7 @@ class Corpus:
             if entry.is_dir():
                 for path in _files_below(entry.path):
                     yield self._recording(path, entry.name + path[len(entry.path) :], entry.name)
-            elif self._pattern is not None and "word" in self._pattern.groupindex:
+            elif self._pattern is not None and self._pattern.finds_word:
                 yield self._recording(entry.path, entry.name, None)
             elif _is_sound(Path(entry.path)):
                 path = _printable(entry.path)
@@ -136,11 +148,11 @@ class Corpus:
         name = relative.rpartition("/")[2]
         speaker = ""
         if self._pattern is not None:
-            match = self._pattern.search(name) or self._pattern.search(relative)
-            if match is None:
+            found = self._pattern.speaker(name, relative)
+            if found is None:
                 return self._unmatched(path)
-            word = word or match.groupdict().get("word")
-            speaker = _speaker(match)
+            word = word or self._pattern.word(name, relative)
+            speaker = found
         elif "_nohash_" in name:
             speaker = name.split("_nohash_")[0]
         if not word:
@@ -150,14 +162,36 @@ class Corpus:
 
     def _unmatched(self, path: str) -> Fault:
         assert self._pattern is not None
-        message = f"{path}: the speaker pattern {self._pattern.pattern!r} does not match"
+        message = f"{path}: the speaker pattern {self._pattern.text!r} does not match"
         return Fault(path, "no_speaker", message)
 
 
-def _speaker(match: re.Match[str]) -> str:
-    """The group ``speaker``, or the first group where none is named."""
-    groups = match.groupdict()
-    return groups.get("speaker", "" if groups else match.group(1)) or ""
+class SpeakerPattern:
+    """A regular expression that finds the speaker, and perhaps the word, in a file's name.
+
+    Raises:
+        ConfigError: it is no regular expression or has no group.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._compiled = _compile(text)
+        self.finds_word = "word" in self._compiled.groupindex
+
+    def speaker(self, *names: str) -> str | None:
+        """The group ``speaker``, or the first group where none is named, in the first match."""
+        if (match := self._search(names)) is None:
+            return None
+        groups = match.groupdict()
+        return groups.get("speaker", "" if groups else match.group(1)) or ""
+
+    def word(self, *names: str) -> str | None:
+        """The group ``word`` in the first name that matches."""
+        match = self._search(names)
+        return match.groupdict().get("word") if match else None
+
+    def _search(self, names: tuple[str, ...]) -> re.Match[str] | None:
+        return next(filter(None, map(self._compiled.search, names)), None)
 
 
 _SOUND_SUFFIXES = {
@@ -169,6 +203,13 @@ _SOUND_SUFFIXES = {
 def sound_files(folder: Path) -> list[Path]:
     """Every sound file below a folder, by its ending, in a fixed order."""
     return [path for path in map(Path, _files_below(str(folder))) if _is_sound(path)]
+
+
+def _sound_files_of(folder: Path) -> list[Path]:
+    files = sound_files(folder) if folder.is_dir() else []
+    if not files:
+        raise DatasetError(f"{folder}: expected a folder of sound files, found none")
+    return files
 
 
 def _is_sound(path: Path) -> bool:

@@ -63,6 +63,11 @@ def to_html(report: Report, *, title: str, history: Sequence["EpochRow"] = ()) -
     ]
     if history:
         pictures.append(("Training", curves_figure(history)))
+    return page(title, to_text(report), pictures)
+
+
+def page(title: str, text: str, pictures: Sequence[tuple[str, "Figure"]]) -> str:
+    """An HTML page of a text and pictures with their names, that needs nothing else."""
     images = "\n".join(
         f'<figure><img alt="{name}" src="data:image/png;base64,{_png_base64(figure)}">'
         f"<figcaption>{name}</figcaption></figure>"
@@ -72,7 +77,7 @@ def to_html(report: Report, *, title: str, history: Sequence["EpochRow"] = ()) -
         '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
         f"<title>{html.escape(title)}</title>\n"
         f"<style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n"
-        f"<pre>{html.escape(to_text(report))}</pre>\n{images}\n</html>\n"
+        f"<pre>{html.escape(text)}</pre>\n{images}\n</html>\n"
     )
 
 
@@ -90,7 +95,7 @@ def write_curves(path: Path, history: Sequence["EpochRow"]) -> None:
 
 def curves_figure(history: Sequence["EpochRow"]) -> "Figure":
     """Accuracy and loss by epoch; training accuracy with dropout on and off."""
-    figure = _figure(9, 4)
+    figure = new_figure(9, 4)
     left, right = figure.subplots(1, 2)
     epochs = [row.epoch for row in history]
     left.plot(epochs, [row.accuracy for row in history], label="training, dropout on")
@@ -109,7 +114,7 @@ def curves_figure(history: Sequence["EpochRow"]) -> "Figure":
 def confusion_figure(report: Report) -> "Figure":
     """Truths in rows, answers in columns, shaded by share of the row."""
     size = 3 + 0.5 * len(report.labels)
-    figure = _figure(size, size)
+    figure = new_figure(size, size)
     axes = figure.subplots()
     shares = [[count / max(1, sum(row)) for count in row] for row in report.confusion]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -128,7 +133,7 @@ def confusion_figure(report: Report) -> "Figure":
 
 def reliability_figure(report: Report) -> "Figure":
     """Accuracy against confidence; on the diagonal, confidence can be taken at its word."""
-    figure = _figure(5, 4.5)
+    figure = new_figure(5, 4.5)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], linestyle="--", color="grey", label="perfectly calibrated")
     confidence, accuracy, _ = zip(*report.reliability, strict=True)
@@ -141,7 +146,7 @@ def reliability_figure(report: Report) -> "Figure":
 
 def risk_coverage_figure(report: Report) -> "Figure":
     """What a threshold costs and brings: wrong answers among those let through."""
-    figure = _figure(5, 4.5)
+    figure = new_figure(5, 4.5)
     axes = figure.subplots()
     thresholds, coverage, risk = zip(*report.risk_coverage, strict=True)
     axes.plot(coverage, risk, label="wrong among those let through")
@@ -155,7 +160,12 @@ def risk_coverage_figure(report: Report) -> "Figure":
     return figure
 
 
-def _figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure of so many inches.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
     # Without pyplot there is no global state and no display to look for.
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

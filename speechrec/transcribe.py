@@ -1,36 +1,62 @@
-"""One sound through a recogniser, as a line of text or a JSON record."""
+"""One sound through a recogniser: the word of a short one, the commands of a long one."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from speechrec.audio import Source, read_audio
 from speechrec.errors import AudioError, SpeechrecError
+from speechrec.features import Array
 from speechrec.recognizer import Prediction, Recognizer, Uncertainty
+from speechrec.sources import file_blocks
+from speechrec.stream import Decider, Detection, Event, find_events
+
+# A sound up to this long is taken for one word with silence around it.
+WORD_S = 2.0
+# Files above this size are decoded block by block.
+_WHOLE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was heard in one sound; ``uncertainty`` where Monte-Carlo dropout was asked for."""
+    """What was heard in one sound.
+
+    ``prediction`` is about the loudest second of a sound of up to two seconds, and about the
+    second most like a command of a longer one. ``detections`` are all commands in a sound longer
+    than a clip, None for others; ``uncertainty`` is there where Monte-Carlo dropout was asked for.
+    """
 
     path: str
     prediction: Prediction
     duration_s: float
-    uncertainty: Uncertainty | None
+    uncertainty: Uncertainty | None = None
+    detections: tuple[Detection, ...] | None = None
+
+    @property
+    def is_word(self) -> bool:
+        """Whether it is short enough to be one word."""
+        return self.duration_s <= WORD_S
 
     def text(self, top: int) -> str:
         """``path  word  0.97``, with the next best words behind it for ``top`` above 1."""
         scores: Mapping[str, float] = self.prediction.scores
         best = "  ".join(f"{label}  {score:.2f}" for label, score in list(scores.items())[:top])
-        line = f"{self.path}  {best}"
-        if (spread := self.uncertainty) is not None:
-            label, mean = next(iter(spread.mean.items()))
-            line += (
-                f"  over {spread.passes} dropout passes: {label}  {mean:.2f}"
-                f"  entropy {spread.predictive_entropy:.3f}"
-                f"  mutual information {spread.mutual_information:.3f} nats"
-            )
-        return line
+        return f"{self.path}  {best}{self.uncertainty_text()}"
+
+    def uncertainty_text(self) -> str:
+        """What Monte-Carlo dropout says, with two spaces before it; empty without it."""
+        if (spread := self.uncertainty) is None:
+            return ""
+        label, mean = next(iter(spread.mean.items()))
+        return (
+            f"  over {spread.passes} dropout passes: {label}  {mean:.2f}"
+            f"  entropy {spread.predictive_entropy:.3f}"
+            f"  mutual information {spread.mutual_information:.3f} nats"
+        )
 
     def record(self) -> dict[str, Any]:
         """The JSON object of ``predict --json``."""
@@ -42,6 +68,8 @@ class Heard:
             "accepted": self.prediction.accepted,
             "duration_s": self.duration_s,
         }
+        if self.detections is not None:
+            record["detections"] = [found.record() for found in self.detections]
         if self.uncertainty is not None:
             record["mc_dropout"] = asdict(self.uncertainty)
         return record
@@ -52,14 +80,87 @@ def transcribe(
 ) -> Heard:
     """Read a sound and recognise it; ``passes`` of Monte-Carlo dropout on request.
 
+    A large file is read block by block, in the same memory however long it is.
+
     Raises:
         AudioError: the sound cannot be read.
         SpeechrecError: Monte-Carlo dropout on a network without dropout.
     """
     rate = recognizer.config.sample_rate_hz
-    wave = read_audio(source, sample_rate_hz=rate)
+    if isinstance(source, str | Path) and _size(source) > _WHOLE_BYTES:
+        spotted = _spot(recognizer, file_blocks(Path(source), sample_rate_hz=rate))
+    else:
+        wave = read_audio(source, sample_rate_hz=rate)
+        if len(wave) <= recognizer.config.clip_samples:
+            return _word(recognizer, wave, path, (), passes=passes, seed=seed)
+        spotted = _spot(recognizer, [wave])
+        if len(wave) <= WORD_S * rate:
+            return _word(recognizer, wave, path, spotted.detections, passes=passes, seed=seed)
+    return _speech(recognizer, spotted, path, passes=passes, seed=seed)
+
+
+def _size(path: str | Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except (OSError, ValueError):
+        # Reading it says what is wrong.
+        return 0
+
+
+def _word(
+    recognizer: Recognizer,
+    wave: Array,
+    path: str,
+    detections: tuple[Detection, ...],
+    *,
+    passes: int,
+    seed: int,
+) -> Heard:
     uncertainty = recognizer.uncertainty(wave, passes=passes, seed=seed) if passes else None
-    return Heard(path, recognizer.predict(wave), round(len(wave) / rate, 6), uncertainty)
+    longer = len(wave) > recognizer.config.clip_samples
+    seconds = round(len(wave) / recognizer.config.sample_rate_hz, 6)
+    return Heard(
+        path, recognizer.predict(wave), seconds, uncertainty, detections if longer else None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Spotted:
+    """``likest`` is the event most like a command."""
+
+    detections: tuple[Detection, ...]
+    likest: Event | None
+    seconds: float
+
+
+def _spot(recognizer: Recognizer, blocks: Iterable[Array]) -> _Spotted:
+    rate = recognizer.config.sample_rate_hz
+    decide = Decider(recognizer.labels, recognizer.stream_thresholds, rate_hz=rate)
+    columns = [recognizer.labels.index(label) for label in recognizer.keywords]
+    detections: list[Detection] = []
+    likest, highest, samples = None, -1.0, 0
+    for events, count in find_events(recognizer, blocks):
+        samples += count
+        detections += filter(None, map(decide, events))
+        for event in events:
+            if (posterior := float(event.posteriors[columns].max())) > highest:
+                likest, highest = event, posterior
+    return _Spotted(tuple(detections), likest, samples / rate)
+
+
+def _speech(
+    recognizer: Recognizer, spotted: _Spotted, path: str, *, passes: int, seed: int
+) -> Heard:
+    # Where nothing could be a word, the answer is what the network says of silence.
+    silence = np.zeros(recognizer.config.clip_samples, dtype=np.float32)
+    clip = spotted.likest.clip if spotted.likest else silence
+    prediction = (
+        recognizer.decide(spotted.likest.posteriors)
+        if spotted.likest
+        else recognizer.predict(silence)
+    )
+    uncertainty = recognizer.uncertainty(clip, passes=passes, seed=seed) if passes else None
+    return Heard(path, prediction, round(spotted.seconds, 6), uncertainty, spotted.detections)
 
 
 def failure_record(path: str, error: SpeechrecError) -> dict[str, Any]:

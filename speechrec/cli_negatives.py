@@ -1,0 +1,100 @@
+"""Commands that work on sound without commands: false alarms; `cli` registers them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from speechrec.config import Part
+from speechrec.errors import ConfigError
+
+NegativesPart = Annotated[
+    Part | None,
+    typer.Option(
+        help="Only speakers of this part: a quarter each for validation and testing, by their hash."
+    ),
+]
+SpeakerPattern = Annotated[
+    str, typer.Option(help=r"Regular expression whose group is the speaker, e.g. '-([a-z]+)-'.")
+]
+
+
+def calibrate(
+    model: Annotated[Path, typer.Argument(help="Run folder or recogniser file.")],
+    negatives: Annotated[Path, typer.Option(help="Folder of sound without commands.")],
+    target_fa_per_hour: Annotated[
+        float, typer.Option(help="False alarms an hour, all commands together.")
+    ] = 0.5,
+    speaker_pattern: SpeakerPattern = "",
+    part: NegativesPart = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Recogniser file to write; default: the same file.")
+    ] = None,
+) -> None:
+    """Set each command's threshold in a stream from its false alarms in sound without commands."""
+    from speechrec import console, locate
+    from speechrec.bundle import update_bundle
+    from speechrec.negatives import find_negatives
+    from speechrec.recognizer import Recognizer
+    from speechrec.thresholds import choose_thresholds, count_false_alarms
+
+    if not 0 < target_fa_per_hour < float("inf"):
+        raise ConfigError(
+            f"--target-fa-per-hour: expected a number above 0, got {target_fa_per_hour}"
+        )
+    path, _ = locate.recogniser(model)
+    if out is None and path in locate.installed_models().values():
+        raise ConfigError(
+            f"{path}: came with speechrec and is left as it is; name a copy with --out"
+        )
+    recognizer = Recognizer.load(path)
+    found = find_negatives(negatives, part=part, speaker_pattern=speaker_pattern)
+    with console.clips_progress("listening") as progress:
+        alarms = count_false_alarms(recognizer, found, progress=progress)
+    chosen = choose_thresholds(alarms, per_hour=target_fa_per_hour)
+    stream = {
+        "thresholds": chosen.thresholds,
+        "target_fa_per_hour": target_fa_per_hour,
+        "negatives_hours": alarms.hours,
+        "extrapolated": chosen.extrapolated,
+    }
+    update_bundle(path, out or path, {"stream": stream})
+    typer.echo(console.thresholds_text(alarms, chosen, target_fa_per_hour))
+    for fault in alarms.faults:
+        typer.echo(f"not used: {fault.message}", err=True)
+    typer.echo(f"recogniser: {out or path}")
+
+
+def mine(
+    negatives: Annotated[Path, typer.Argument(help="Folder of sound without commands.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the clips into.")] = Path("data/mined"),
+    model: Annotated[
+        Path | None, typer.Option(help="Recogniser file; default: as for predict.")
+    ] = None,
+    least: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Posterior of a command from which on a clip is kept; 0 keeps all."
+        ),
+    ] = 0.1,
+    speaker_pattern: SpeakerPattern = "",
+    part: NegativesPart = None,
+) -> None:
+    """Turn false alarms into training data: clips for the next extract --unknown."""
+    from speechrec import console, locate
+    from speechrec.mine import mine as run_mine
+    from speechrec.negatives import find_negatives
+    from speechrec.recognizer import Recognizer
+
+    path, why = locate.recogniser(model)
+    typer.echo(f"recogniser: {path}" + (f" ({why})" if why else ""), err=True)
+    found = find_negatives(negatives, part=part, speaker_pattern=speaker_pattern)
+    with console.clips_progress("mining") as progress:
+        mined = run_mine(Recognizer.load(path), found, out, least=least, progress=progress)
+    for fault in mined.faults:
+        typer.echo(f"not used: {fault.message}", err=True)
+    words = ", ".join(f"{label} {count}" for label, count in sorted(mined.clips.items()))
+    typer.echo(
+        f"{sum(mined.clips.values())} clips in {out} from {mined.seconds / 60:.1f} minutes, likest "
+        f"to {words or 'nothing'}; learn from them with: speechrec extract --unknown {out}"
+    )

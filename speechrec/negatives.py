@@ -1,0 +1,67 @@
+"""Speech without commands: which recordings, whose, and what a detector looks at in them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from speechrec.config import Part
+from speechrec.errors import DatasetError
+from speechrec.recognizer import Recognizer
+from speechrec.recordings import SpeakerPattern, sound_files
+from speechrec.sources import file_blocks
+from speechrec.splits import percentile
+from speechrec.stream import Event, find_events
+
+# Rates of false alarms need hours of sound, so the parts that measure get half of the speakers.
+_VALIDATION_BELOW, _TESTING_BELOW = 25.0, 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Negative:
+    """A recording without commands; without a known speaker it is a speaker of its own."""
+
+    path: Path
+    speaker: str
+
+
+def find_negatives(
+    source: Path, *, part: Part | None = None, speaker_pattern: str = ""
+) -> list[Negative]:
+    """The sound files below a folder, or the one file.
+
+    Args:
+        part: only those of speakers who belong to it: by the SHA-1 of the speaker a quarter is for
+            validation, a quarter for testing, the rest for training.
+        speaker_pattern: regular expression whose group is the speaker, searched in a file's name.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    pattern = SpeakerPattern(speaker_pattern) if speaker_pattern else None
+    files = [source] if source.is_file() else sound_files(source) if source.is_dir() else []
+    found = [
+        Negative(path, (pattern and pattern.speaker(path.name)) or path.stem) for path in files
+    ]
+    chosen = [item for item in found if part is None or _part(item.speaker) == part]
+    if not chosen:
+        whose = f" by speakers of the {part} part" if part and files else ""
+        raise DatasetError(f"{source}: expected recordings without commands{whose}, found none")
+    return chosen
+
+
+def _part(speaker: str) -> Part:
+    value = percentile(speaker)
+    if value < _VALIDATION_BELOW:
+        return "validation"
+    return "testing" if value < _TESTING_BELOW else "training"
+
+
+def file_events(recognizer: Recognizer, path: Path) -> Iterator[tuple[list[Event], float]]:
+    """The events of a recording, block by block, each with the seconds of the block.
+
+    Raises:
+        AudioError: the recording cannot be read.
+    """
+    rate = recognizer.config.sample_rate_hz
+    for events, samples in find_events(recognizer, file_blocks(path, sample_rate_hz=rate)):
+        yield events, samples / rate

@@ -1,0 +1,246 @@
+"""A recogniser on long recordings with known commands: misses, false alarms, latency, DET curve."""
+
+import dataclasses
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from speechrec.errors import DatasetError
+from speechrec.features import Array
+from speechrec.mix import INFO_NAME, Command, read_labels
+from speechrec.negatives import file_events
+from speechrec.recognizer import Recognizer
+from speechrec.recordings import sound_files
+from speechrec.stream import Decider, Detection, Event
+
+# The middle of a detection may be so far outside the word.
+_TOLERANCE_S = 0.25
+# Changes of all thresholds' log-odds for which a point of the DET curve is counted.
+_SHIFTS = np.arange(-6, 6.01, 0.25)
+_NO_CLIP: Array = np.empty(0, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A recording's events and its truth. ``condition`` is its noise, such as ``10dB``."""
+
+    path: Path
+    condition: str
+    seconds: float
+    truth: tuple[Command, ...]
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandFigures:
+    """One command: how often it was said, how often missed, how often heard without being said."""
+
+    said: int
+    missed: int
+    false_alarms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFigures:
+    """One condition.
+
+    ``false_alarms`` are detections where nothing or something else was said, ``mistaken`` those of
+    them on another command; ``twice`` are second detections of one utterance. Latency is from the
+    end of the word to the sample at which its detection was certain. ``det`` are (false alarms per
+    hour, miss rate) at lower and higher thresholds.
+    """
+
+    condition: str
+    recordings: int
+    hours: float
+    said: int
+    missed: int
+    miss_rate: float
+    false_alarms: int
+    false_alarms_per_hour: float
+    mistaken: int
+    twice: int
+    latency_median_s: float | None
+    latency_95_s: float | None
+    per_command: dict[str, CommandFigures]
+    det: tuple[tuple[float, float], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as ``evaluate --stream --json`` prints them."""
+        return asdict(self)
+
+
+def evaluate_streams(
+    recognizer: Recognizer,
+    folder: Path,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[StreamFigures]:
+    """Figures for every condition of a folder of recordings with Audacity labels beside them.
+
+    Raises:
+        DatasetError: no recordings, or one without labels or with labels of no command.
+        AudioError: a recording cannot be read.
+    """
+    heard = hear_folder(recognizer, folder, progress=progress)
+    conditions = list(dict.fromkeys(item.condition for item in heard))
+    return [
+        stream_figures(recognizer, [item for item in heard if item.condition == condition])
+        for condition in conditions
+    ]
+
+
+def hear_folder(
+    recognizer: Recognizer,
+    folder: Path,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Heard]:
+    """What the network made of each recording; arguments and errors as `evaluate_streams`."""
+    paths = sound_files(folder) if folder.is_dir() else []
+    if not paths:
+        raise DatasetError(
+            f"{folder}: expected recordings with labels, found none; make some with: speechrec mix"
+        )
+    conditions = _conditions(folder)
+    heard = []
+    for done, path in enumerate(paths, 1):
+        truth = _truth(path, recognizer)
+        events: list[Event] = []
+        seconds = 0.0
+        for found, length_s in file_events(recognizer, path):
+            seconds += length_s
+            # An hour of clips would be a gigabyte.
+            events += (dataclasses.replace(event, clip=_NO_CLIP) for event in found)
+        condition = conditions.get(path.name, "all")
+        heard.append(Heard(path, condition, seconds, truth, tuple(events)))
+        progress(done, len(paths))
+    return heard
+
+
+def _conditions(folder: Path) -> dict[str, str]:
+    """The noise of each recording, where `mix` made them."""
+    try:
+        rows = json.loads((folder / INFO_NAME).read_text(encoding="utf-8"))["recordings"]
+        return {
+            row["file"]: "clean" if row["snr_db"] is None else f"{row['snr_db']:g}dB"
+            for row in rows
+        }
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{folder / INFO_NAME}: expected what speechrec mix writes: {error}"
+        ) from error
+
+
+def _truth(path: Path, recognizer: Recognizer) -> tuple[Command, ...]:
+    labels = path.with_suffix(".txt")
+    if not labels.exists():
+        raise DatasetError(f"{path}: expected its commands as Audacity labels in {labels}")
+    truth = read_labels(labels)
+    for command in truth:
+        if command.label not in recognizer.keywords:
+            raise DatasetError(
+                f"{labels}: the recogniser does not know {command.label!r}; it knows "
+                f"{', '.join(recognizer.keywords)}"
+            )
+    return truth
+
+
+def stream_figures(recognizer: Recognizer, heard: Sequence[Heard]) -> StreamFigures:
+    """Figures over recordings of one condition, at the recogniser's thresholds."""
+    thresholds = recognizer.stream_thresholds
+    matches = [_match(item, _detections(recognizer, item, thresholds)) for item in heard]
+    said = Counter(command.label for item in heard for command in item.truth)
+    caught = Counter(label for match in matches for label in match.caught)
+    false = Counter(label for match in matches for label in match.false)
+    hours = sum(item.seconds for item in heard) / 3600
+    latencies = [latency for match in matches for latency in match.latencies_s]
+    missed = said.total() - caught.total()
+    return StreamFigures(
+        condition=heard[0].condition,
+        recordings=len(heard),
+        hours=hours,
+        said=said.total(),
+        missed=missed,
+        miss_rate=missed / max(1, said.total()),
+        false_alarms=false.total(),
+        false_alarms_per_hour=false.total() / hours,
+        mistaken=sum(match.mistaken for match in matches),
+        twice=sum(match.twice for match in matches),
+        latency_median_s=float(np.median(latencies)) if latencies else None,
+        latency_95_s=float(np.quantile(latencies, 0.95)) if latencies else None,
+        per_command={
+            label: CommandFigures(said[label], said[label] - caught[label], false[label])
+            for label in recognizer.keywords
+        },
+        det=tuple(_det_point(recognizer, heard, float(shift)) for shift in _SHIFTS),
+    )
+
+
+@dataclass(slots=True)
+class _Match:
+    """Detections set against the truth of a recording."""
+
+    caught: list[str]
+    latencies_s: list[float]
+    false: list[str]
+    mistaken: int = 0
+    twice: int = 0
+
+
+def _match(item: Heard, detections: Sequence[Detection]) -> _Match:
+    match, done = _Match([], [], []), set[Command]()
+    for found in detections:
+        command = _nearest(item.truth, (found.start_s + found.end_s) / 2)
+        if command is None or command.label != found.label:
+            match.false.append(found.label)
+            match.mistaken += command is not None
+        elif command in done:
+            match.twice += 1
+        else:
+            done.add(command)
+            match.caught.append(command.label)
+            match.latencies_s.append(found.known_s - command.end_s)
+    return match
+
+
+def _nearest(truth: Sequence[Command], middle_s: float) -> Command | None:
+    """The command that is said at a time, or within the tolerance of it."""
+
+    def distance(command: Command) -> float:
+        return max(command.start_s - middle_s, middle_s - command.end_s)
+
+    nearest = min(truth, key=distance, default=None)
+    return nearest if nearest and distance(nearest) <= _TOLERANCE_S else None
+
+
+def _detections(
+    recognizer: Recognizer, item: Heard, thresholds: Mapping[str, float]
+) -> list[Detection]:
+    decide = Decider(recognizer.labels, thresholds, rate_hz=recognizer.config.sample_rate_hz)
+    return list(filter(None, map(decide, item.events)))
+
+
+def _det_point(recognizer: Recognizer, heard: Sequence[Heard], shift: float) -> tuple[float, float]:
+    thresholds = {
+        label: _shifted(value, shift) for label, value in recognizer.stream_thresholds.items()
+    }
+    matches = [_match(item, _detections(recognizer, item, thresholds)) for item in heard]
+    said = sum(len(item.truth) for item in heard)
+    missed = said - sum(len(match.caught) for match in matches)
+    hours = sum(item.seconds for item in heard) / 3600
+    return sum(len(match.false) for match in matches) / hours, missed / max(1, said)
+
+
+def _shifted(threshold: float, shift: float) -> float:
+    """The threshold with ``shift`` added to its log-odds."""
+    clipped = min(max(threshold, 1e-6), 1 - 1e-6)
+    return 1 / (1 + (1 - clipped) / clipped * math.exp(-shift))

@@ -1,0 +1,62 @@
+"""Figures of streams as text, and as one HTML page with the DET curves inside."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from speechrec.report import new_figure, page
+from speechrec.stream_evaluate import StreamFigures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def to_text(figures: Sequence[StreamFigures]) -> str:
+    """A table of all conditions, and one of the commands in each."""
+    lines = [
+        f"{'':8}  hours   said  missed          false alarms           twice  latency, and of 95 %"
+    ]
+    lines += [
+        f"{each.condition:8}  {each.hours:5.2f}  {each.said:5}  {each.missed:4} {each.miss_rate:7.1%}"
+        f"  {each.false_alarms:4} {each.false_alarms_per_hour:6.1f} an hour  {each.twice:5}"
+        f"  {_seconds(each.latency_median_s)} {_seconds(each.latency_95_s)}"
+        for each in figures
+    ]
+    lines.append("")
+    for each in figures:
+        commands = "  ".join(
+            f"{label} {command.missed}/{command.said} +{command.false_alarms}"
+            for label, command in each.per_command.items()
+        )
+        lines.append(f"{each.condition:8}  {commands}")
+    lines.append("by command: missed/said +false alarms")
+    return "\n".join(lines)
+
+
+def _seconds(value: float | None) -> str:
+    return "    -  " if value is None else f"{value:5.2f} s"
+
+
+def to_html(figures: Sequence[StreamFigures], *, title: str) -> str:
+    """One page that needs nothing else.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    return page(title, to_text(figures), [("Misses and false alarms", det_figure(figures))])
+
+
+def det_figure(figures: Sequence[StreamFigures]) -> "Figure":
+    """Miss rate over false alarms an hour, a line a condition (Martin et al. 1997)."""
+    figure = new_figure(7, 5)
+    axes = figure.subplots()
+    for each in figures:
+        rates, misses = zip(*each.det, strict=True)
+        (line,) = axes.plot(rates, [100 * miss for miss in misses], label=each.condition)
+        axes.plot(each.false_alarms_per_hour, 100 * each.miss_rate, "o", color=line.get_color())
+    # Linear up to one false alarm, so that none at all has a place.
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set(xlabel="false alarms an hour", ylabel="missed commands, %")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
