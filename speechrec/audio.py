@@ -1,12 +1,11 @@
 """Sound files and bytes to mono float32, and what is wrong with those that cannot be used.
 
-Plain WAV is decoded in `wav`; everything else goes through libsndfile.
+Plain WAV is decoded in `wav`; everything else goes through libsndfile, in `sndfile`.
 """
 
 import hashlib
 import io
 import os
-import stat
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,14 +13,12 @@ from typing import BinaryIO, NoReturn
 
 import numpy as np
 
+from speechrec import sndfile
 from speechrec.errors import AudioError
 from speechrec.wav import PCM, Samples, decode_pcm, is_wav, wav_layout
 
-MAX_SECONDS = 600.0
-MIN_RATE_HZ, MAX_RATE_HZ = 4000, 768_000
 # Files above this size are decoded block by block instead of being held in memory.
 WHOLE_FILE_BYTES = 64 << 20
-_BLOCK_FRAMES = 1 << 16
 _READ_BYTES = 1 << 20
 
 MIN_SECONDS = 0.1
@@ -88,17 +85,18 @@ def decode(
     """
     name = name or _name(source)
     segment_only = offset_s > 0 or duration_s is not None
-    if isinstance(source, str | Path):
-        if _regular_size(source) > WHOLE_FILE_BYTES or segment_only:
-            decoded = _decode_with_libsndfile(Path(source), name, offset_s, duration_s)
-        else:
-            decoded = _decode_bytes(read_bytes(source), name)
-    else:
+    data: bytes | None = None
+    if not isinstance(source, str | Path):
         data = source if isinstance(source, bytes) else _read_stream(source, name)
-        if segment_only:
-            decoded = _decode_with_libsndfile(io.BytesIO(data), name, offset_s, duration_s)
-        else:
-            decoded = _decode_bytes(data, name)
+    elif not segment_only and sndfile.regular_size(source) <= WHOLE_FILE_BYTES:
+        data = read_bytes(source)
+    if data is not None and not segment_only:
+        decoded = _decode_bytes(data, name)
+    else:
+        sound = io.BytesIO(data) if data is not None else Path(str(source))
+        decoded = Decoded(
+            *sndfile.read_segment(sound, name, offset_s=offset_s, duration_s=duration_s)
+        )
     if not decoded.frames:
         segment = f" from {offset_s:g} s on" if offset_s else ""
         raise AudioError("empty", f"{name}: expected sound, found no samples{segment}")
@@ -177,33 +175,6 @@ def read_bytes(path: str | Path) -> bytes:
         raise AudioError("unreadable", f"{path}: cannot be read: {error.strerror}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class SoundInfo:
-    """What a file's header says."""
-
-    duration_s: float
-    rate_hz: int
-    channels: int
-
-
-def read_info(path: Path) -> SoundInfo:
-    """Length, rate and channels without decoding the sound.
-
-    Raises:
-        AudioError: the file is missing or no sound.
-    """
-    import soundfile
-
-    _regular_size(path)
-    try:
-        info = soundfile.info(os.fspath(path))
-    except soundfile.LibsndfileError as error:
-        raise AudioError("not_audio", f"{path}: expected a sound file: {_reason(error)}") from error
-    except UnicodeEncodeError as error:
-        raise AudioError("unreadable", f"{path}: expected a name in UTF-8; rename it") from error
-    return SoundInfo(info.frames / info.samplerate, info.samplerate, info.channels)
-
-
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes; remembered, since many segments may share one recording."""
     try:
@@ -218,18 +189,6 @@ def _file_sha256(path: Path, size: int, mtime_ns: int) -> str:
     """Size and time only tell a changed file from the one remembered."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _regular_size(path: str | Path) -> int:
-    try:
-        status = os.stat(path)
-    except FileNotFoundError as error:
-        raise AudioError("missing", f"{path}: no such file") from error
-    except (OSError, ValueError) as error:
-        raise AudioError("unreadable", f"{path}: cannot be read: {error}") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise AudioError("unreadable", f"{path}: expected a file, found a folder")
-    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _read_stream(stream: BinaryIO, name: str) -> bytes:
@@ -250,105 +209,12 @@ def _decode_bytes(data: bytes, name: str) -> Decoded:
         raise AudioError("empty", f"{name}: the file has no bytes")
     if is_wav(data):
         layout = wav_layout(data, name)
-        _check_rate(layout.rate_hz, name)
-        _check_length(layout.frames, layout.rate_hz, name)
+        sndfile.check_rate(layout.rate_hz, name)
+        sndfile.check_length(layout.frames, layout.rate_hz, name)
         samples = decode_pcm(data, layout)
         if samples is not None:
             integer = layout.tag == PCM
             if not integer:
-                _check_finite(samples, name)
+                sndfile.check_finite(samples, name)
             return Decoded(samples, layout.rate_hz, integer=integer)
-    return _decode_with_libsndfile(io.BytesIO(data), name, 0.0, None)
-
-
-def _decode_with_libsndfile(
-    source: Path | io.BytesIO, name: str, offset_s: float, duration_s: float | None
-) -> Decoded:
-    import soundfile
-
-    try:
-        file = soundfile.SoundFile(os.fspath(source) if isinstance(source, Path) else source)
-    except (soundfile.LibsndfileError, TypeError) as error:
-        raise AudioError(
-            "not_audio", f"{name}: expected a sound file (WAV, FLAC, OGG, MP3): {_reason(error)}"
-        ) from error
-    with file:
-        _check_rate(file.samplerate, name)
-        try:
-            decoded = _read_blocks(file, name, offset_s, duration_s)
-        except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-            raise AudioError(
-                "unreadable", f"{name}: cannot be decoded: {_reason(error)}"
-            ) from error
-    _check_finite(decoded.samples, name)
-    return decoded
-
-
-def _read_blocks(file: object, name: str, offset_s: float, duration_s: float | None) -> Decoded:
-    import soundfile
-
-    assert isinstance(file, soundfile.SoundFile)
-    rate = int(file.samplerate)
-    start = round(offset_s * rate)
-    # Compressed formats without a length in their header claim an absurd number of frames.
-    known = 0 < file.frames < 1 << 60
-    if start:
-        if known and start >= file.frames:
-            raise AudioError(
-                "empty",
-                f"{name}: expected sound at {offset_s:g} s, it ends at {file.frames / rate:.3f} s",
-            )
-        file.seek(start)
-    rest = file.frames - start if known else None
-    wanted = rest if duration_s is None else round(duration_s * rate)
-    if wanted is not None:
-        _check_length(wanted, rate, name)
-    # soundfile seeks after every read, and a seek loses what lossy decoders keep of earlier frames.
-    lossy = file.format in ("MP3", "OGG")
-    limit = wanted if lossy and wanted is not None else _BLOCK_FRAMES
-    blocks: list[Samples] = []
-    count = 0
-    while wanted is None or count < wanted:
-        size = _BLOCK_FRAMES if wanted is None else min(limit, wanted - count)
-        block = file.read(size, dtype="float32", always_2d=True)
-        if not len(block):
-            break
-        blocks.append(block)
-        count += len(block)
-        _check_length(count, rate, name)
-    # MP3 headers only estimate their length, so only the others can be told to be cut short.
-    if file.format != "MP3" and wanted is not None and count < wanted:
-        raise AudioError(
-            "truncated",
-            f"{name}: expected {wanted / rate:.3f} s of sound, found {count / rate:.3f} s",
-        )
-    channels = int(file.channels)
-    return Decoded(np.concatenate(blocks or [np.zeros((0, channels), np.float32)]).T, rate)
-
-
-def _check_rate(rate_hz: int, name: str) -> None:
-    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-        raise AudioError(
-            "unsupported",
-            f"{name}: expected a sample rate of {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz, got {rate_hz}",
-        )
-
-
-def _check_length(frames: int, rate_hz: int, name: str) -> None:
-    if frames > MAX_SECONDS * rate_hz:
-        raise AudioError(
-            "too_long", f"{name}: expected at most {MAX_SECONDS:g} s of sound; cut it into pieces"
-        )
-
-
-def _check_finite(samples: Samples, name: str) -> None:
-    # One pass: a NaN or an infinity anywhere makes the sum not finite.
-    with np.errstate(over="ignore", invalid="ignore"):
-        finite = bool(np.isfinite(np.sum(samples, dtype=np.float64)))
-    if not finite:
-        raise AudioError("not_finite", f"{name}: has samples that are NaN or infinite")
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "error_string", None) or str(error)
-    return " ".join(str(text).split()).rstrip(".")
+    return Decoded(*sndfile.read_segment(io.BytesIO(data), name))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from speechrec import cli_data, cli_negatives, cli_stream
 from speechrec.config import Part
 from speechrec.errors import DatasetError, MissingExtraError, SpeechrecError
 
@@ -246,6 +247,7 @@ def predict(
 
     several = len(paths) > 1 or os.path.isdir(paths[0])
     outputs.check_choice(form, out, several=several, as_json=as_json)
+    write = outputs.Writer(form, out)
     recognizer = Recognizer.load(_choose_model(model))
     failed = False
     for path, problem in locate.sounds(paths):
@@ -254,20 +256,25 @@ def predict(
             if problem is not None:
                 raise problem
             heard = transcribe(recognizer, source, path, passes=mc_dropout, seed=seed)
+            if form != "text":
+                write(heard)
+            elif as_json:
+                typer.echo(json.dumps(heard.record()))
+            else:
+                typer.echo(outputs.heard_text(heard, top, several=several))
         except SpeechrecError as error:
             failed = True
             if as_json:
                 typer.echo(json.dumps(failure_record(path, error)))
             _say(f"speechrec: {error}")
-            continue
-        if as_json:
-            typer.echo(json.dumps(heard.record()))
-        elif form != "text":
-            outputs.write(heard, form, out)
-        else:
-            typer.echo(outputs.heard_text(heard, top, several=several))
     if failed:
         raise typer.Exit(1)
+
+
+app.command()(cli_stream.listen)
+app.command()(cli_negatives.calibrate)
+app.command()(cli_negatives.mine)
+app.command()(cli_data.mix)
 
 
 @app.command()

@@ -1,13 +1,18 @@
 """What the commands show: progress bars and summaries."""
 
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from speechrec.config import PARTS
+from speechrec.listening import LEAST_DB
 
 if TYPE_CHECKING:
     from speechrec.checkpoint import EpochRow
@@ -15,6 +20,9 @@ if TYPE_CHECKING:
     from speechrec.run import RunResult
     from speechrec.thresholds import FalseAlarms, StreamThresholds
     from speechrec.train import Step
+
+_METER_BARS = 40
+_SHOWN_EVERY_S = 0.1
 
 
 def _progress(*, auto_refresh: bool = True) -> Progress:
@@ -72,6 +80,51 @@ def epochs_progress() -> Iterator[dict[str, Callable[..., None]]]:
         }  # fmt: skip
 
 
+class ListeningScreen:
+    """A line that shows the level of live sound, the last command and what was lost.
+
+    Nothing is shown where standard error is no terminal.
+
+    Args:
+        overruns: how many blocks have been lost so far.
+    """
+
+    def __init__(self, overruns: Callable[[], int]) -> None:
+        self._overruns = overruns
+        self._last = ""
+        self._shown_at = 0.0
+        self._live = Live(
+            console=Console(stderr=True),
+            auto_refresh=False,
+            transient=True,
+            # Detections stay above the line; in a pipe or a file they are none of its business.
+            redirect_stdout=sys.stdout.isatty(),
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def detected(self, label: str) -> None:
+        """Remember the last command."""
+        self._last = label
+
+    def level(self, level_db: float) -> None:
+        """Show the level of a block, ten times a second at most."""
+        now = time.monotonic()
+        if now - self._shown_at < _SHOWN_EVERY_S:
+            return
+        self._shown_at = now
+        bars = round((level_db - LEAST_DB) / -LEAST_DB * _METER_BARS)
+        meter = "\N{FULL BLOCK}" * bars + "\N{MIDDLE DOT}" * (_METER_BARS - bars)
+        lost = self._overruns()
+        note = f"  {lost} overruns: sound was lost" if lost else ""
+        self._live.update(Text(f"{meter} {level_db:4.0f} dBFS  {self._last}{note}"), refresh=True)
+
+
 def model_text(record: Mapping[str, Any]) -> str:
     """An installed recogniser: its words, how good it is, whom to credit, where it is."""
     words = [label for label in record["labels"] if not label.startswith("_")]
@@ -93,7 +146,9 @@ def thresholds_text(alarms: "FalseAlarms", chosen: "StreamThresholds", per_hour:
     for label, threshold in chosen.thresholds.items():
         heard = alarms.confidences[label]
         above = int((heard >= threshold).sum())
-        lines.append(f"{label}  threshold {threshold:.4f}  heard {len(heard)}, above it {above}")
+        lines.append(
+            f"{label}  threshold {threshold:.4f}  above it {above} of {len(heard)} sounds likest it"
+        )
     if chosen.extrapolated:
         lines.append(
             "note: so few false alarms cannot be counted in so little sound; these thresholds are "

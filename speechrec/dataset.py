@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from speechrec.audio import SoundInfo, read_info
 from speechrec.config import PARTS, SILENCE, UNKNOWN, DataConfig, Part
 from speechrec.errors import AudioError, DatasetError
 from speechrec.recordings import SPEECH_COMMANDS_WORDS, Corpus, Fault, Recording
+from speechrec.sndfile import SoundInfo, read_info
 from speechrec.splits import Splitter, group_of, percentile
 
 # Levels of silence clips relative to the noise recording they are cut from.

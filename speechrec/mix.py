@@ -10,7 +10,6 @@ soft commands are deeper in the noise than loud ones, as in life.
 """
 
 import itertools
-import json
 import os
 import shutil
 from collections import Counter

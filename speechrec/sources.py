@@ -1,12 +1,127 @@
-"""Long and live sound as mono float32 blocks at a wanted rate, in the same memory however long."""
+"""Long and live sound as mono float32 blocks at a wanted rate, in the same memory however long.
 
-from collections.abc import Iterator
+The samples do not depend on the size of the blocks they come in, resampled ones included.
+"""
+
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-from speechrec.audio import read_audio
+import numpy as np
+
+from speechrec import sndfile
+from speechrec.errors import AudioError, ConfigError
 from speechrec.wav import Samples
+
+_DTYPES = {"u8": "u1", "s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}
+_FULL_SCALE = {"u8": 128.0, "s16le": 2.0**15, "s32le": 2.0**31, "f32le": 1.0}
+# At most so much is read at once; what a pipe has ready comes at once.
+_READ_BYTES = 1 << 16
+MAX_CHANNELS = 64
 
 
 def file_blocks(path: Path, *, sample_rate_hz: int) -> Iterator[Samples]:
-    """Placeholder until the block reader is there."""
-    yield read_audio(path, sample_rate_hz=sample_rate_hz)
+    """The blocks of a sound file of any length; together they are what `audio.read_audio` returns.
+
+    Raises:
+        AudioError: the file cannot be read; what came before it turned out is still yielded.
+    """
+    with sndfile.opened(path, str(path)) as file:
+        # Floating-point files may go past full scale: they are scaled down as a whole.
+        peak = np.float32(_peak(path) if file.subtype in ("FLOAT", "DOUBLE") else 1)
+        blocks = sndfile.decoded_blocks(file, str(path))
+        mono = (_mono(block) / max(peak, np.float32(1)) for block in blocks)
+        samples = 0
+        for block in resampled(mono, int(file.samplerate), sample_rate_hz):
+            samples += len(block)
+            yield block
+    if not samples:
+        raise AudioError("empty", f"{path}: expected sound, found no samples")
+
+
+def _peak(path: Path) -> float:
+    with sndfile.opened(path, str(path)) as file:
+        blocks = sndfile.decoded_blocks(file, str(path))
+        return max((float(np.abs(_mono(block)).max()) for block in blocks), default=0.0)
+
+
+def raw_blocks(
+    stream: BinaryIO,
+    *,
+    rate_hz: int,
+    sample_rate_hz: int,
+    channels: int = 1,
+    encoding: str = "s16le",
+) -> Iterator[Samples]:
+    """The blocks of raw PCM, as soon as they come; a frame that is cut off at the end is left out.
+
+    Args:
+        stream: bytes of interleaved channels without a header, until it ends.
+        rate_hz: of the stream.
+        sample_rate_hz: of the blocks.
+
+    Raises:
+        ConfigError: a rate, a number of channels or an encoding that no sound has.
+        AudioError: the bytes are a file's, with a header, or floats that are no samples.
+    """
+    if encoding not in _DTYPES:
+        raise ConfigError(f"encoding: expected one of {', '.join(_DTYPES)}, got {encoding!r}")
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise ConfigError(f"channels: expected 1 to {MAX_CHANNELS}, got {channels}")
+    if not sndfile.MIN_RATE_HZ <= rate_hz <= sndfile.MAX_RATE_HZ:
+        raise ConfigError(
+            f"rate: expected {sndfile.MIN_RATE_HZ} to {sndfile.MAX_RATE_HZ} Hz, got {rate_hz}"
+        )
+    frames = map(_mono, _raw_frames(stream, channels, encoding))
+    return resampled(frames, rate_hz, sample_rate_hz)
+
+
+def _raw_frames(stream: BinaryIO, channels: int, encoding: str) -> Iterator[Samples]:
+    """(frames, channels) float32 a block."""
+    dtype = np.dtype(_DTYPES[encoding])
+    size = dtype.itemsize * channels
+    offset = 128.0 if encoding == "u8" else 0.0
+    # A pipe is not waited for until a whole block is there.
+    read = getattr(stream, "read1", stream.read)
+    rest, first = b"", True
+    while data := read(_READ_BYTES):
+        rest += data
+        if first and len(rest) >= 4:
+            first = False
+            if rest[:4] in (b"RIFF", b"fLaC", b"OggS"):
+                raise AudioError(
+                    "not_audio",
+                    "<stream>: expected raw PCM, got a sound file's header; send samples alone: "
+                    "arecord -t raw, ffmpeg -f s16le, sox -t raw",
+                )
+        whole = len(rest) // size * size
+        # The first bytes are waited for, since they may be a header.
+        if not whole or first:
+            continue
+        frames = np.frombuffer(rest[:whole], dtype).reshape(-1, channels)
+        rest = rest[whole:]
+        block: Samples = ((frames - offset) / _FULL_SCALE[encoding]).astype(np.float32)
+        sndfile.check_finite(block, "<stream>")
+        yield block
+
+
+def _mono(frames: Samples) -> Samples:
+    """The mean of the channels."""
+    if frames.shape[1] == 1:
+        return frames[:, 0]
+    # The sum of channels far beyond full scale may be too large for float32.
+    mono: Samples = frames.mean(axis=1, dtype=np.float64).astype(np.float32)
+    return mono
+
+
+def resampled(blocks: Iterable[Samples], rate_hz: int, wanted_hz: int) -> Iterator[Samples]:
+    """In [-1, 1]: lossy decoders and a resampler's ringing may pass full scale by a hair."""
+    if rate_hz == wanted_hz:
+        yield from (np.clip(block, -1, 1) for block in blocks)
+        return
+    import soxr
+
+    resampler = soxr.ResampleStream(rate_hz, wanted_hz, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield np.clip(resampler.resample_chunk(block), -1, 1)
+    yield np.clip(resampler.resample_chunk(np.zeros(0, np.float32), last=True), -1, 1)

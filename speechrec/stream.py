@@ -7,7 +7,7 @@ whatever the size of the blocks that come in, so the detections are the same to 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -127,6 +127,8 @@ class EventFinder:
             raise ValueError(f"expected samples (any,), got {samples.shape}")
         if not np.isfinite(samples).all():
             raise AudioError("not_finite", "expected samples from -1 to 1, got NaN or infinity")
+        # As all readers of files do: energies far beyond full scale would be no numbers.
+        samples = np.clip(samples, -1, 1)
         events: list[Event] = []
         piece = self._config.clip_samples
         for start in range(0, len(samples), piece):
@@ -139,8 +141,13 @@ class EventFinder:
 
     def finish(self) -> list[Event]:
         """The events that were waiting for the end of the stream; nothing can be pushed after."""
+        total = self._dropped + len(self._buffer) - self._lead
         events = self.push(np.zeros(self._heard - self._lead, dtype=np.float32))
-        return events + self._answer()
+        # What was put behind the stream is no part of it.
+        return [
+            replace(event, stop=min(event.stop, total), known=min(event.known, total))
+            for event in events + self._answer()
+        ]
 
     def _begin(self) -> int:
         """Where the next window begins in the buffer."""
@@ -231,7 +238,7 @@ class Decider:
     """Events to commands: at or above its command's threshold, and not twice in a moment.
 
     Args:
-        thresholds: for every keyword among the labels.
+        thresholds: for every keyword among the labels; 1 mutes it.
     """
 
     def __init__(
@@ -245,7 +252,8 @@ class Decider:
         """What an event is, in the order of the stream; None if it is no command."""
         number = int(np.argmax(event.posteriors))
         label, confidence = self._labels[number], float(event.posteriors[number])
-        if label in (UNKNOWN, SILENCE) or confidence < self._thresholds[label]:
+        # A posterior may be rounded to 1.
+        if label in (UNKNOWN, SILENCE) or not self._thresholds[label] <= confidence < 1:
             return None
         if event.centre - self._last < self._refractory:
             return None

@@ -16,14 +16,21 @@ from speechrec.recordings import Fault
 LEAST_THRESHOLD = 0.5
 # Beyond it float32 posteriors are rounded to 1.
 _MOST_LOGIT = 14.0
-# A rate that so many false alarms bear out is counted; below, the tail is extrapolated.
+# A rate that so many false alarms of each command bear out is counted; below, it is extrapolated.
 _COUNTED = 5.0
-_TAIL = 20
+# The tail: this share of all that was heard, but not so few that chance rules.
+_TAIL_SHARE = 0.1
+_LEAST_TAIL = 20
+# Log-odds have a tail between an exponential one and one with a nearby end.
+_LEAST_SHAPE = -0.3
 
 
 @dataclass(frozen=True, slots=True)
 class FalseAlarms:
-    """Confidences of everything taken for a command, by command, in ``hours`` of sound."""
+    """What was heard in ``hours`` of sound without commands, by the command it was likest to.
+
+    ``confidences`` are the posteriors of that command, highest first; most are small.
+    """
 
     confidences: Mapping[str, npt.NDArray[np.float64]]
     hours: float
@@ -44,12 +51,13 @@ def count_false_alarms(
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> FalseAlarms:
-    """Run over sound without commands and keep how sure the network was of each it heard.
+    """Run over sound without commands and keep how like a command everything in it was.
 
     Raises:
         DatasetError: nothing could be read.
     """
     found: dict[str, list[float]] = {label: [] for label in recognizer.keywords}
+    columns = [recognizer.labels.index(label) for label in found]
     faults: list[Fault] = []
     seconds = 0.0
     for done, item in enumerate(negatives, 1):
@@ -57,9 +65,8 @@ def count_false_alarms(
             for events, length_s in file_events(recognizer, item.path):
                 seconds += length_s
                 for event in events:
-                    number = int(np.argmax(event.posteriors))
-                    if (label := recognizer.labels[number]) in found:
-                        found[label].append(float(event.posteriors[number]))
+                    likest = max(columns, key=event.posteriors.__getitem__)
+                    found[recognizer.labels[likest]].append(float(event.posteriors[likest]))
         except AudioError as error:
             faults.append(Fault.of(str(item.path), error))
         progress(done, len(negatives))
@@ -74,9 +81,9 @@ def choose_thresholds(alarms: FalseAlarms, *, per_hour: float) -> StreamThreshol
     """The lowest thresholds at which false alarms are expected to stay below a rate.
 
     Every command is allowed the same share. Where the sound is long enough, the false alarms above
-    a threshold are counted. Where it is not, the tail of their log-odds is taken for exponential,
-    as of peaks over a threshold (Pickands 1975), with one mean excess for all commands, and
-    extrapolated.
+    a threshold are counted. Where it is not, the log-odds of all commands together give the shape
+    of the tail, a generalised Pareto distribution (Pickands 1975) fitted by its moments (Hosking &
+    Wallis 1987), and each command's own number of peaks its height.
 
     Args:
         per_hour: of all commands together, above 0.
@@ -86,8 +93,8 @@ def choose_thresholds(alarms: FalseAlarms, *, per_hour: float) -> StreamThreshol
     if allowed >= _COUNTED:
         chosen = {label: _counted(values, allowed) for label, values in logits.items()}
     else:
-        excess = _mean_excess(list(logits.values()))
-        chosen = {label: _extrapolated(values, allowed, excess) for label, values in logits.items()}
+        tail = _Tail.fit(np.concatenate(list(logits.values())))
+        chosen = {label: tail.level(values, allowed) for label, values in logits.items()}
     thresholds = {
         label: max(LEAST_THRESHOLD, 1 / (1 + math.exp(-min(logit, _MOST_LOGIT))))
         for label, logit in chosen.items()
@@ -108,22 +115,32 @@ def _counted(logits: npt.NDArray[np.float64], allowed: float) -> float:
     return float(np.nextafter(logits[count], np.inf)) if len(logits) > count else 0.0
 
 
-def _tail(logits: npt.NDArray[np.float64]) -> tuple[float, int]:
-    """Where the tail begins, and how many are beyond: the largest twenty, at most half of all."""
-    beyond = min(_TAIL, len(logits) // 2)
-    return (float(logits[beyond]), beyond) if beyond else (0.0, 0)
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """A generalised Pareto distribution of what is above ``start``."""
 
+    start: float
+    scale: float
+    shape: float
 
-def _mean_excess(commands: list[npt.NDArray[np.float64]]) -> float:
-    """Mean of what the tails' log-odds are above where their tail begins."""
-    excesses = [logits[: _tail(logits)[1]] - _tail(logits)[0] for logits in commands]
-    joined = np.concatenate(excesses)
-    return float(joined.mean()) if len(joined) else 0.0
+    @classmethod
+    def fit(cls, logits: npt.NDArray[np.float64]) -> "_Tail":
+        """From log-odds in any order."""
+        ordered = np.sort(logits)[::-1]
+        count = min(max(round(_TAIL_SHARE * len(ordered)), _LEAST_TAIL), len(ordered) - 1)
+        if count < 2:
+            # Next to nothing was heard.
+            return cls(0.0, 1.0, 0.0)
+        excess = ordered[:count] - ordered[count]
+        mean, variance = float(excess.mean()), float(excess.var())
+        shape = (1 - mean * mean / variance) / 2 if variance else 0.0
+        shape = min(max(shape, _LEAST_SHAPE), 0.0)
+        return cls(float(ordered[count]), mean * (1 - shape), shape)
 
-
-def _extrapolated(logits: npt.NDArray[np.float64], allowed: float, excess: float) -> float:
-    """Where so many false alarms, perhaps less than one, are left of an exponential tail."""
-    start, beyond = _tail(logits)
-    if beyond <= allowed:
-        return _counted(logits, allowed)
-    return start + excess * math.log(beyond / allowed)
+    def level(self, logits: npt.NDArray[np.float64], allowed: float) -> float:
+        """Above which so many of a command's false alarms, perhaps less than one, are expected."""
+        # Half a peak more: that there was none yet does not mean that there is never one.
+        times = max(1.0, (np.count_nonzero(logits > self.start) + 0.5) / allowed)
+        if self.shape:
+            return float(self.start + self.scale / self.shape * (times**self.shape - 1))
+        return self.start + self.scale * math.log(times)

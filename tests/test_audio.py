@@ -21,9 +21,9 @@ from speechrec.audio import (
     file_sha256,
     read_audio,
     read_bytes,
-    read_info,
 )
 from speechrec.errors import AudioError
+from speechrec.sndfile import read_info
 
 Array = npt.NDArray[np.float64]
 RATE = 16_000

@@ -1,0 +1,144 @@
+"""The command that listens to live sound; `cli` registers it."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from speechrec.errors import ConfigError
+
+if TYPE_CHECKING:
+    from speechrec.stream import Detection, Detector
+    from speechrec.wav import Samples
+
+
+def listen(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="- for raw samples from standard input; default: a microphone."),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Recogniser file; default: as for predict.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Microphone: its number or a part of its name.")
+    ] = None,
+    list_devices: Annotated[
+        bool, typer.Option("--list-devices", help="Show the microphones and stop.")
+    ] = False,
+    rate: Annotated[int, typer.Option(help="Sample rate of standard input in Hz.")] = 16_000,
+    channels: Annotated[int, typer.Option(help="Channels of standard input.")] = 1,
+    encoding: Annotated[
+        str, typer.Option(help="Samples of standard input: u8, s16le, s32le or f32le.")
+    ] = "s16le",
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(help="Confidence from which on a command counts: 0.9, or right=0.9."),
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--exec",
+            help="Program to start for each command, without a shell; {label}, {confidence}, "
+            "{start} and {end} are filled in.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a command.")] = False,
+) -> None:
+    """Say which commands are heard, live, until the sound ends or Ctrl-C."""
+    from speechrec import console, locate
+    from speechrec.listening import CommandRunner
+    from speechrec.listening import listen as run_listen
+    from speechrec.outputs import detection_text
+    from speechrec.recognizer import Recognizer
+    from speechrec.stream import Detector
+
+    if list_devices:
+        from speechrec.microphone import input_devices
+
+        typer.echo("\n".join(input_devices()) or "no microphone found")
+        return
+    if source not in (None, "-"):
+        raise ConfigError(
+            f"expected - for standard input, or nothing for a microphone, got {source!r}; "
+            f"for a file: speechrec predict {source}"
+        )
+    runner = CommandRunner(run, say=_say) if run is not None else None
+    path, why = locate.recogniser(model)
+    recognizer = Recognizer.load(path)
+    detector = Detector(recognizer, thresholds=_thresholds(threshold or [], recognizer.keywords))
+    _say(f"recogniser: {path}" + (f" ({why})" if why else ""))
+
+    with (
+        _sound(source, detector, device, rate, channels, encoding) as (blocks, overruns),
+        console.ListeningScreen(overruns) as screen,
+    ):
+
+        def on_detection(found: "Detection") -> None:
+            line = json.dumps(found.record()) if as_json else detection_text(found)
+            # Whoever reads this from a pipe wants it now.
+            print(line, flush=True)
+            screen.detected(f"{found.label} {found.confidence:.2f}")
+            if runner is not None:
+                runner(found)
+
+        try:
+            run_listen(detector, blocks, on_detection=on_detection, on_level=screen.level)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            if runner is not None:
+                runner.finish()
+    if lost := overruns():
+        _say(f"{lost} overruns: sound was lost; something else kept this machine busy")
+
+
+@contextmanager
+def _sound(
+    source: str | None,
+    detector: "Detector",
+    device: str | None,
+    rate: int,
+    channels: int,
+    encoding: str,
+) -> Iterator[tuple[Iterable["Samples"], Callable[[], int]]]:
+    """The blocks to listen to, and how often some were lost."""
+    if source == "-":
+        from speechrec.sources import raw_blocks
+
+        yield (
+            raw_blocks(
+                sys.stdin.buffer, rate_hz=rate, sample_rate_hz=detector.rate_hz,
+                channels=channels, encoding=encoding,
+            ),
+            lambda: 0,
+        )  # fmt: skip
+        return
+    from speechrec.microphone import Microphone
+
+    with Microphone(device, sample_rate_hz=detector.rate_hz) as microphone:
+        _say(f"microphone: {microphone.name} (Ctrl-C ends)")
+        yield microphone, lambda: microphone.overruns
+
+
+def _thresholds(options: list[str], keywords: tuple[str, ...]) -> dict[str, float]:
+    """The thresholds of --threshold; one without a label is for all keywords."""
+    chosen: dict[str, float] = {}
+    for option in options:
+        label, _, value = option.rpartition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            raise ConfigError(
+                f"--threshold: expected a number such as 0.9, or right=0.9, got {option!r}"
+            ) from None
+        chosen |= dict.fromkeys([label] if label else keywords, number)
+    return chosen
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

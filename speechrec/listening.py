@@ -1,0 +1,122 @@
+"""Live sound through a detector: what happens at each detection and what the sound is like."""
+
+import math
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from speechrec.errors import ConfigError
+from speechrec.stream import Detection, Detector
+from speechrec.wav import Samples
+
+# More of them at once, and they are started faster than they end.
+_MOST_RUNNING = 8
+# What a meter shows of silence.
+LEAST_DB = -80.0
+
+
+def listen(
+    detector: Detector,
+    blocks: Iterable[Samples],
+    *,
+    on_detection: Callable[[Detection], None],
+    on_level: Callable[[float], None] = lambda level_db: None,
+) -> None:
+    """Until the sound ends, call back for each command and with the level of each block.
+
+    Args:
+        blocks: (any,) float32 at the detector's rate.
+
+    Raises:
+        AudioError: the sound cannot be read any more; what was heard before has been reported.
+    """
+    for block in blocks:
+        for found in detector.push(block):
+            on_detection(found)
+        if len(block):
+            on_level(level_db(block))
+    for found in detector.finish():
+        on_detection(found)
+
+
+def level_db(samples: Samples) -> float:
+    """RMS level in dBFS, at least -80: that of a full-scale square wave is 0."""
+    power = float(np.vdot(samples, samples)) / len(samples)
+    return max(LEAST_DB, 10 * math.log10(max(power, 1e-12)))
+
+
+class CommandRunner:
+    """Starts a program for each detection and does not wait for it; no shell is involved.
+
+    ``{label}``, ``{confidence}``, ``{start}`` and ``{end}`` in its arguments stand for what was
+    detected; the same is in its environment as SPEECHREC_LABEL and so on.
+
+    Args:
+        command: a program and its arguments, quoted as for a shell.
+        say: called with a line for what went wrong.
+
+    Raises:
+        ConfigError: there is no such program.
+    """
+
+    def __init__(self, command: str, *, say: Callable[[str], None]) -> None:
+        try:
+            self._words = shlex.split(command)
+        except ValueError as error:
+            raise ConfigError(f"--exec: cannot be split into words ({error}): {command}") from error
+        if not self._words:
+            raise ConfigError("--exec: expected a program and its arguments, got nothing")
+        if shutil.which(self._words[0]) is None:
+            raise ConfigError(
+                f"--exec: expected a program, found none named {self._words[0]!r}; it is started "
+                "without a shell: name a script for more than one program"
+            )
+        self._say = say
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def __call__(self, found: Detection) -> None:
+        """Start the program, unless eight are running already."""
+        self._reap()
+        if len(self._running) >= _MOST_RUNNING:
+            self._say(
+                f"not started for {found.label}: {_MOST_RUNNING} of {self._words[0]} are running"
+            )
+            return
+        values = {
+            "label": found.label,
+            "confidence": f"{found.confidence:.4f}",
+            "start": f"{found.start_s:.3f}",
+            "end": f"{found.end_s:.3f}",
+        }
+        words = self._words[:1] + [_filled(word, values) for word in self._words[1:]]
+        environment = {f"SPEECHREC_{name.upper()}": value for name, value in values.items()}
+        try:
+            self._running.append(
+                subprocess.Popen(words, stdin=subprocess.DEVNULL, env={**os.environ, **environment})
+            )
+        except OSError as error:
+            self._say(f"{words[0]}: cannot be started: {error.strerror}")
+
+    def finish(self) -> None:
+        """Wait for those still running."""
+        for process in self._running:
+            process.wait()
+        self._reap()
+
+    def _reap(self) -> None:
+        """Say which have failed, and forget those that have ended."""
+        for process in self._running:
+            if process.poll():
+                self._say(f"{self._words[0]}: ended with {process.returncode}")
+        self._running = [process for process in self._running if process.returncode is None]
+
+
+def _filled(word: str, values: dict[str, str]) -> str:
+    # Not str.format: braces of the user's own, as in JSON, stay.
+    for name, value in values.items():
+        word = word.replace(f"{{{name}}}", value)
+    return word

@@ -1,0 +1,124 @@
+"""What was heard in sounds, as the text and the files of `predict`.
+
+Formats: SubRip (.srt), Audacity label tracks (.txt, https://manual.audacityteam.org, "Importing and
+Exporting Labels"), and NIST's CTM (.ctm, of sclite).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from speechrec.config import SILENCE, UNKNOWN
+from speechrec.errors import ConfigError
+from speechrec.files import write_text
+from speechrec.stream import Detection
+from speechrec.transcribe import Heard
+
+Form = Literal["text", "srt", "labels", "ctm"]
+_SUFFIXES = {"srt": ".srt", "labels": ".txt", "ctm": ".ctm"}
+
+
+def check_choice(form: Form, out: Path | None, *, several: bool, as_json: bool) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    if as_json and (form != "text" or out is not None):
+        raise ConfigError("expected --json or --format with --out, got both")
+    if form == "text" and out is not None:
+        raise ConfigError("--out: expected --format srt, labels or ctm with it")
+    # CTM alone says which recording a line is about.
+    if several and form in ("srt", "labels") and out is None:
+        raise ConfigError(
+            f"--format {form}: expected one recording, or a folder for one file each: --out FOLDER"
+        )
+    if out is not None and out.exists() and not out.is_dir():
+        raise ConfigError(f"--out: expected a folder, got the file {out}")
+
+
+class Writer:
+    """Writes what was heard to standard output, or to a folder with one file a recording."""
+
+    def __init__(self, form: Form, out: Path | None) -> None:
+        self._form, self._out = form, out
+        self._taken: dict[Path, str] = {}
+
+    def __call__(self, heard: Heard) -> None:
+        """One recording.
+
+        Raises:
+            ConfigError: another recording of the same name has been written.
+        """
+        text = formatted(heard, self._form)
+        if self._out is None:
+            typer.echo(text, nl=False)
+            return
+        stem = "stdin" if heard.path == "-" else Path(heard.path).stem
+        path = self._out / (stem + _SUFFIXES[self._form])
+        if path in self._taken:
+            raise ConfigError(
+                f"{heard.path}: {path} was written for {self._taken[path]}; choose another --out"
+            )
+        self._taken[path] = heard.path
+        self._out.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+
+
+def formatted(heard: Heard, form: Form) -> str:
+    """The commands in a sound as the lines of a file of that format; empty without any."""
+    found = _commands(heard)
+    if form == "srt":
+        return "\n".join(
+            f"{number}\n{_srt_time(each.start_s)} --> {_srt_time(each.end_s)}\n{each.label}\n"
+            for number, each in enumerate(found, 1)
+        )
+    if form == "labels":
+        return "".join(f"{each.start_s:.6f}\t{each.end_s:.6f}\t{each.label}\n" for each in found)
+    # A name of a recording in CTM has no spaces.
+    name = "_".join(("stdin" if heard.path == "-" else Path(heard.path).stem).split())
+    return "".join(
+        f"{name} 1 {each.start_s:.3f} {each.end_s - each.start_s:.3f} {each.label} "
+        f"{each.confidence:.4f}\n"
+        for each in found
+    )
+
+
+def _commands(heard: Heard) -> Sequence[Detection]:
+    """The commands in a sound; a short one is a command as a whole."""
+    if heard.detections is not None:
+        return heard.detections
+    word = heard.prediction
+    if word.label in (UNKNOWN, SILENCE) or not word.accepted:
+        return ()
+    return (Detection(word.label, 0.0, heard.duration_s, word.confidence),)
+
+
+def _srt_time(seconds: float) -> str:
+    milliseconds = round(1000 * seconds)
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d},{rest % 1000:03d}"
+
+
+def heard_text(heard: Heard, top: int, *, several: bool) -> str:
+    """The word of a short sound; of a longer one its commands, a line each.
+
+    Args:
+        several: whether there are other sounds, so that each line begins with a path.
+    """
+    if heard.is_word or heard.detections is None:
+        return heard.text(top)
+    start = f"{heard.path}  " if several else ""
+    lines = [start + detection_text(each) for each in heard.detections]
+    if not lines:
+        lines = [f"{heard.path}  no command in {heard.duration_s:.1f} s"]
+    if spread := heard.uncertainty_text():
+        lines.append(f"{heard.path}  likest a command{spread}")
+    return "\n".join(lines)
+
+
+def detection_text(found: Detection) -> str:
+    """``0.82 s  right  0.97``."""
+    return f"{found.start_s:.2f} s  {found.label}  {found.confidence:.2f}"

@@ -1,0 +1,200 @@
+"""Sound files through libsndfile: every format but plain WAV, segments, and files of any length."""
+
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from speechrec.errors import AudioError
+from speechrec.wav import Samples
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
+
+MAX_SECONDS = 600.0
+MIN_RATE_HZ, MAX_RATE_HZ = 4000, 768_000
+BLOCK_FRAMES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class SoundInfo:
+    """What a file's header says."""
+
+    duration_s: float
+    rate_hz: int
+    channels: int
+
+
+def read_info(path: Path) -> SoundInfo:
+    """Length, rate and channels without decoding the sound.
+
+    Raises:
+        AudioError: the file is missing or no sound.
+    """
+    import soundfile
+
+    regular_size(path)
+    try:
+        info = soundfile.info(os.fspath(path))
+    except soundfile.LibsndfileError as error:
+        raise AudioError("not_audio", f"{path}: expected a sound file: {_reason(error)}") from error
+    except UnicodeEncodeError as error:
+        raise AudioError("unreadable", f"{path}: expected a name in UTF-8; rename it") from error
+    return SoundInfo(info.frames / info.samplerate, info.samplerate, info.channels)
+
+
+@cache
+def _one_way() -> "type[SoundFile]":
+    """soundfile seeks after every read, which loses what lossy decoders keep of earlier frames."""
+    import soundfile
+
+    class OneWay(soundfile.SoundFile):  # type: ignore[misc]
+        def seekable(self) -> bool:
+            return False
+
+    return OneWay
+
+
+@contextmanager
+def opened(source: Path | io.BytesIO, name: str) -> Iterator["SoundFile"]:
+    """An open sound file; what goes wrong with it in the block becomes an `AudioError`."""
+    import soundfile
+
+    if isinstance(source, Path):
+        regular_size(source)
+    try:
+        file = _one_way()(os.fspath(source) if isinstance(source, Path) else source)
+    except (soundfile.LibsndfileError, TypeError) as error:
+        raise AudioError(
+            "not_audio", f"{name}: expected a sound file (WAV, FLAC, OGG, MP3): {_reason(error)}"
+        ) from error
+    except UnicodeEncodeError as error:
+        raise AudioError("unreadable", f"{name}: expected a name in UTF-8; rename it") from error
+    with file:
+        check_rate(file.samplerate, name)
+        try:
+            yield file
+        except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+            raise AudioError(
+                "unreadable", f"{name}: cannot be decoded: {_reason(error)}"
+            ) from error
+
+
+def decoded_blocks(
+    file: "SoundFile", name: str, *, offset_s: float = 0.0, duration_s: float | None = None
+) -> Iterator[Samples]:
+    """The samples of a segment, (frames, channels) float32 a block, at most 65,536 frames each.
+
+    Raises:
+        AudioError: the sound ends before the segment begins, or before the header says, or has a
+            sample that is NaN or infinite.
+    """
+    rate = int(file.samplerate)
+    start = round(offset_s * rate)
+    total = known_frames(file)
+    if start:
+        if total is not None and start >= total:
+            raise AudioError(
+                "empty",
+                f"{name}: expected sound at {offset_s:g} s, it ends at {total / rate:.3f} s",
+            )
+        file.seek(start)
+    rest = None if total is None else total - start
+    wanted = rest if duration_s is None else round(duration_s * rate)
+    count = 0
+    while wanted is None or count < wanted:
+        size = BLOCK_FRAMES if wanted is None else min(BLOCK_FRAMES, wanted - count)
+        block = file.read(size, dtype="float32", always_2d=True)
+        if not len(block):
+            break
+        check_finite(block, name)
+        yield block
+        count += len(block)
+    # MP3 headers only estimate their length, so only the others can be told to be cut short.
+    if file.format != "MP3" and wanted is not None and count < wanted:
+        raise AudioError(
+            "truncated",
+            f"{name}: expected {wanted / rate:.3f} s of sound, found {count / rate:.3f} s",
+        )
+
+
+def read_segment(
+    source: Path | io.BytesIO, name: str, *, offset_s: float = 0.0, duration_s: float | None = None
+) -> tuple[Samples, int]:
+    """The samples, (channels, frames) float32, and rate of a sound that fits in memory.
+
+    Raises:
+        AudioError: the sound cannot be read, or is too long.
+    """
+    with opened(source, name) as file:
+        rate = int(file.samplerate)
+        if (wanted := duration_s) is None and (total := known_frames(file)) is not None:
+            wanted = total / rate - offset_s
+        check_length(round((wanted or 0) * rate), rate, name)
+        blocks: list[Samples] = [np.zeros((0, file.channels), np.float32)]
+        count = 0
+        for block in decoded_blocks(file, name, offset_s=offset_s, duration_s=duration_s):
+            blocks.append(block)
+            count += len(block)
+            check_length(count, rate, name)
+    return np.concatenate(blocks).T, rate
+
+
+def known_frames(file: "SoundFile") -> int | None:
+    """Frames of a sound; compressed formats without a length claim an absurd number."""
+    return int(file.frames) if 0 < file.frames < 1 << 60 else None
+
+
+def regular_size(path: str | Path) -> int:
+    """Bytes of a file, 0 of what is no regular file.
+
+    Raises:
+        AudioError: there is no such file.
+    """
+    try:
+        status = os.stat(path)
+    except FileNotFoundError as error:
+        raise AudioError("missing", f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise AudioError("unreadable", f"{path}: cannot be read: {error}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise AudioError("unreadable", f"{path}: expected a file, found a folder")
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+def check_rate(rate_hz: int, name: str) -> None:
+    """Refuse a sample rate that is no sound's."""
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise AudioError(
+            "unsupported",
+            f"{name}: expected a sample rate of {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz, got {rate_hz}",
+        )
+
+
+def check_length(frames: int, rate_hz: int, name: str) -> None:
+    """Refuse a sound that would not fit in memory as a whole."""
+    if frames > MAX_SECONDS * rate_hz:
+        raise AudioError(
+            "too_long", f"{name}: expected at most {MAX_SECONDS:g} s of sound; cut it into pieces"
+        )
+
+
+def check_finite(samples: Samples, name: str) -> None:
+    """Refuse samples that are no numbers."""
+    # One pass: a NaN or an infinity anywhere makes the sum not finite.
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = bool(np.isfinite(np.sum(samples, dtype=np.float64)))
+    if not finite:
+        raise AudioError("not_finite", f"{name}: has samples that are NaN or infinite")
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "error_string", None) or str(error)
+    return " ".join(str(text).split()).rstrip(".")
