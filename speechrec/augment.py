@@ -90,8 +90,6 @@ def altered_silence(
 # White noise under words that get no other: a microphone's own.
 _HISS_DB = (-90.0, -60.0)
 _SILENCE_DB = (-50.0, 0.0)
-# Of fragments, those that are a word's end.
-_END_SHARE = 0.6
 _FRESH_NOISE_SHARE, _SECOND_NOISE_SHARE = 0.85, 0.3
 
 
@@ -147,19 +145,6 @@ def in_running_speech(
     ]
     wave = np.concatenate((before, pauses[0], word, pauses[1], after))
     return wave, len(before) + len(pauses[0]) + len(word) // 2
-
-
-def fragment(rng: np.random.Generator, word: Array) -> Array:
-    """A word without its end or without its beginning.
-
-    The last 30 to 60 % of it, or the first 25 to 50 %: a word is often understood without its end.
-
-    Args:
-        word: (any,) float32 without silence around it.
-    """
-    if rng.random() < _END_SHARE:
-        return word[-max(1, round(float(rng.uniform(0.3, 0.6)) * len(word))) :]
-    return word[: max(1, round(float(rng.uniform(0.25, 0.5)) * len(word)))]
 
 
 def _level_db(wave: Array) -> float:

@@ -7,6 +7,10 @@ import typer
 
 from speechrec.config import Part
 from speechrec.errors import ConfigError
+from speechrec.mix_config import MixConfig
+
+_MIX = MixConfig()
+_SNRS = ",".join([name.removesuffix("dB") for name in _MIX.conditions])
 
 
 def mix(
@@ -18,59 +22,66 @@ def mix(
         Path | None, typer.Option(help="Folder of speech without commands.")
     ] = None,
     speaker_pattern: Annotated[
-        str | None,
-        typer.Option(help=r"Speaker in the names of --negatives; default: '^[^-]+-([^-]+)-'."),
-    ] = None,
+        str, typer.Option(help="Regular expression: the speaker in the names of --negatives.")
+    ] = r"^[^-]+-([^-]+)-",
     noise: Annotated[
         Path | None, typer.Option(help="Folder of noise recordings instead of made-up noise.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("data/mix"),
-    recordings: Annotated[int, typer.Option(min=1, help="Recordings for each SNR.")] = 6,
-    minutes: Annotated[float, typer.Option(help="Length of a recording.")] = 10.0,
+    recordings: Annotated[
+        int, typer.Option(min=1, help="Recordings for each SNR.")
+    ] = _MIX.recordings,
+    minutes: Annotated[float, typer.Option(help="Length of a recording.")] = _MIX.minutes,
     snr: Annotated[
         str, typer.Option(help="Signal-to-noise ratios in dB, comma-separated, or clean.")
-    ] = "clean,20,10,5,0",
-    speed: Annotated[float, typer.Option(help="Percent of other speed and pitch at most.")] = 0.0,
-    pause: Annotated[str, typer.Option(help="Shortest and longest pause in seconds.")] = "0.5,3",
+    ] = _SNRS,
+    speed: Annotated[
+        float, typer.Option(help="Percent of other speed and pitch at most.")
+    ] = _MIX.stretch_percent,
+    pause: Annotated[
+        str, typer.Option(help="Shortest and longest pause in seconds.")
+    ] = f"{_MIX.least_pause_s:g},{_MIX.most_pause_s:g}",
     negative_share: Annotated[
         float, typer.Option(help="Share of pauses with speech without commands.")
-    ] = 0.3,
-    unknown_share: Annotated[float, typer.Option(help="Share of words that are unknown.")] = 0.2,
+    ] = _MIX.negative_share,
+    unknown_share: Annotated[
+        float, typer.Option(help="Share of words that are unknown.")
+    ] = _MIX.unknown_share,
     overlap_share: Annotated[
         float, typer.Option(help="Share of commands on top of other speech.")
-    ] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    ] = _MIX.overlap_share,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = _MIX.seed,
 ) -> None:
     """Mix long test recordings from clips, pauses, noise and other speech, with their truth."""
-    from speechrec import console
-    from speechrec.mix import SPEAKER_PATTERN, MixConfig, store_clips
-    from speechrec.mix import mix as run_mix
-    from speechrec.negatives import find_negatives
-
-    conditions = tuple(_condition(item) for item in snr.split(","))
     least_pause_s, most_pause_s = _pauses(pause)
     config = MixConfig(
-        minutes=minutes, least_pause_s=least_pause_s, most_pause_s=most_pause_s,
-        stretch_percent=speed, negative_share=negative_share, unknown_share=unknown_share,
-        overlap_share=overlap_share,
+        recordings=recordings, minutes=minutes, snrs_db=tuple(map(_snr_db, snr.split(","))),
+        least_pause_s=least_pause_s, most_pause_s=most_pause_s, stretch_percent=speed,
+        negative_share=negative_share, unknown_share=unknown_share, overlap_share=overlap_share,
+        seed=seed,
     )  # fmt: skip
-    pattern = speaker_pattern or SPEAKER_PATTERN
-    speech = find_negatives(negatives, part=part, speaker_pattern=pattern) if negatives else []
+
+    from speechrec import console
+    from speechrec.mix import mix as run_mix
+    from speechrec.mix import store_clips
+    from speechrec.negatives import find_negatives
+
+    speech = (
+        find_negatives(negatives, part=part, speaker_pattern=speaker_pattern) if negatives else []
+    )
     with console.clips_progress("mixing") as progress:
         made = run_mix(
             store_clips(features, part), out, config,
-            recordings=recordings, seed=seed, conditions=conditions,
-            negatives=[item.path for item in speech], noises=_noises(noise),
-            speaker_pattern=pattern, progress=progress,
+            negatives=speech, noises=_noises(noise), progress=progress,
         )  # fmt: skip
     typer.echo(
         f"{made.recordings} recordings of {minutes:g} minutes with {made.commands} commands in "
-        f"{out} ({', '.join(made.conditions)}; {made.clips_used_again} clips are heard more than "
-        "once in each)"
+        f"{out} ({', '.join(config.conditions)}; {made.clips_used_again} clips are heard more "
+        "than once in each)"
     )
 
 
-def _condition(text: str) -> float | None:
+def _snr_db(text: str) -> float | None:
     if text.strip() == "clean":
         return None
     try:
@@ -93,7 +104,7 @@ def _noises(folder: Path | None) -> list[Path]:
     from speechrec.errors import DatasetError
     from speechrec.recordings import sound_files
 
-    found = sound_files(folder) if folder else []
+    found = sound_files(folder) if folder and folder.is_dir() else []
     if folder and not found:
         raise DatasetError(f"{folder}: expected recordings of noise, found none")
     return found

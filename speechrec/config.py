@@ -165,8 +165,6 @@ class AugmentConfig:
     most_snr_db: float = 30.0
     # Share of copies of unknown words that stand in running speech: others right before and after.
     neighbour_share: float = 0.0
-    # Share of copies of unknown words that are a keyword's beginning or end instead.
-    fragment_share: float = 0.0
     # Share of copies with a room's echo.
     echo_share: float = 0.3
     least_gain_db: float = -20.0
@@ -182,15 +180,9 @@ class AugmentConfig:
             0 <= self.shift_ms <= 1000,
             f"augment.shift_ms: expected 0 to 1000, got {self.shift_ms}",
         )
-        for name in ("noise_share", "neighbour_share", "fragment_share", "echo_share"):
+        for name in ("noise_share", "neighbour_share", "echo_share"):
             value = getattr(self, name)
             _require(0 <= value <= 1, f"augment.{name}: expected 0 to 1, got {value}")
-        others = self.neighbour_share + self.fragment_share
-        _require(
-            others <= 1,
-            f"augment: expected neighbour_share and fragment_share of 1 at most together, got "
-            f"{others}",
-        )
         for low, high in (("least_snr_db", "most_snr_db"), ("least_gain_db", "most_gain_db")):
             bounds = getattr(self, low), getattr(self, high)
             _require(

@@ -39,7 +39,7 @@ from speechrec.store import FeatureSet, StoredClip
 
 FOLDER, INFO_NAME = "copies", "copies.json"
 _SHARD_CLIPS = 128
-# So many words may stand beside others, and so many keywords be cut.
+# So many words may stand beside others.
 _OTHERS = 512
 # Share of drawn noise that is made, not recorded.
 _MADE_NOISE_SHARE = 0.25
@@ -59,9 +59,8 @@ class CopyJob:
     config: FeatureConfig
     augment: AugmentConfig
     noise: tuple[Stretch, ...]
-    # Unknown words that stand around others in running speech, and keywords to cut.
+    # Unknown words that stand around others in running speech.
     neighbours: tuple[Clip, ...]
-    keywords: tuple[Clip, ...]
 
 
 def training_copies(
@@ -146,10 +145,6 @@ def _jobs(
         [clip for clip in training.clips if clip.label == UNKNOWN]
         if settings.neighbour_share else []
     )  # fmt: skip
-    keywords = _spread(
-        [clip for clip in training.clips if clip.label not in (UNKNOWN, SILENCE)]
-        if settings.fragment_share else []
-    )  # fmt: skip
     for start in range(0, len(training), _SHARD_CLIPS):
         stored = training.clips[start : start + _SHARD_CLIPS]
         yield CopyJob(
@@ -161,7 +156,6 @@ def _jobs(
             augment=settings,
             noise=noise,
             neighbours=neighbours,
-            keywords=keywords,
         )
 
 
@@ -215,8 +209,8 @@ def altered_vector(
     own = fit_clip(wave, job.config)
     if clip.label == SILENCE:
         altered = augment.altered_silence(rng, own, job.augment, noise)
-    elif clip.label == UNKNOWN and (other := _instead(rng, own, job, noise)) is not None:
-        altered = other
+    elif clip.label == UNKNOWN and job.neighbours and rng.random() < job.augment.neighbour_share:
+        altered = _among_neighbours(rng, own, job, noise)
     else:
         # A longer recording is cut before it is altered: what is far from the word is not heard.
         altered = augment.altered_word(
@@ -229,23 +223,6 @@ def altered_vector(
 def _vector(wave: Array, config: FeatureConfig) -> Array:
     vector: Array = front_end_of(config)(fit_clip(wave, config)[np.newaxis])[0]
     return vector
-
-
-def _instead(
-    rng: np.random.Generator, own: Array, job: CopyJob, noise: augment.NoiseSource
-) -> Array | None:
-    """What a copy of an unknown word is, where it is no copy of that word alone."""
-    drawn = rng.random() if job.neighbours or job.keywords else 1.0
-    if drawn < job.augment.neighbour_share:
-        return _among_neighbours(rng, own, job, noise)
-    if drawn >= job.augment.neighbour_share + job.augment.fragment_share or not job.keywords:
-        return None
-    chosen = job.keywords[int(rng.integers(len(job.keywords)))]
-    word = _spoken(read_clip(chosen, job.config)[0], job.config)
-    return augment.altered_word(
-        rng, augment.fragment(rng, word), job.augment, noise,
-        samples=job.config.clip_samples, sample_rate_hz=job.config.sample_rate_hz,
-    )  # fmt: skip
 
 
 def _among_neighbours(

@@ -87,7 +87,11 @@ class Microphone:
         self._stream.close()
 
     def __iter__(self) -> Iterator[Samples]:
-        return resampled(iter(self._blocks.get, None), self._rate_hz, self._wanted_hz)
+        return resampled(self._recorded(), self._rate_hz, self._wanted_hz)
+
+    def _recorded(self) -> Iterator[Samples]:
+        while (block := self._blocks.get()) is not None:
+            yield block
 
 
 def input_devices() -> list[str]:

@@ -40,13 +40,19 @@ def find_negatives(
     pattern = SpeakerPattern(speaker_pattern) if speaker_pattern else None
     files = [source] if source.is_file() else sound_files(source) if source.is_dir() else []
     found = [
-        Negative(path, (pattern and pattern.speaker(path.name)) or path.stem) for path in files
+        Negative(path, (pattern and pattern.speaker(path.name)) or _speaker(path.stem))
+        for path in files
     ]
     chosen = [item for item in found if part is None or _part(item.speaker) == part]
     if not chosen:
         whose = f" by speakers of the {part} part" if part and files else ""
         raise DatasetError(f"{source}: expected recordings without commands{whose}, found none")
     return chosen
+
+
+def _speaker(stem: str) -> str:
+    """Of a file that is named as clips are, what is before its number; else the whole name."""
+    return stem.partition("_nohash_")[0] or stem
 
 
 def _part(speaker: str) -> Part:

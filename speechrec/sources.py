@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from speechrec import sndfile
 from speechrec.errors import AudioError, ConfigError
@@ -28,9 +29,10 @@ def file_blocks(path: Path, *, sample_rate_hz: int) -> Iterator[Samples]:
     """
     with sndfile.opened(path, str(path)) as file:
         # Floating-point files may go past full scale: they are scaled down as a whole.
-        peak = np.float32(_peak(path) if file.subtype in ("FLOAT", "DOUBLE") else 1)
+        loud = file.subtype in ("FLOAT", "DOUBLE")
+        peak = np.float32(max(1.0, _peak(path)) if loud else 1)
         blocks = sndfile.decoded_blocks(file, str(path))
-        mono = (_mono(block) / max(peak, np.float32(1)) for block in blocks)
+        mono = (_mono(block) / peak for block in blocks)
         samples = 0
         for block in resampled(mono, int(file.samplerate), sample_rate_hz):
             samples += len(block)
@@ -105,23 +107,22 @@ def _raw_frames(stream: BinaryIO, channels: int, encoding: str) -> Iterator[Samp
         yield block
 
 
-def _mono(frames: Samples) -> Samples:
-    """The mean of the channels."""
-    if frames.shape[1] == 1:
-        return frames[:, 0]
-    # The sum of channels far beyond full scale may be too large for float32.
-    mono: Samples = frames.mean(axis=1, dtype=np.float64).astype(np.float32)
-    return mono
+def _mono(frames: Samples) -> npt.NDArray[np.floating]:
+    """The mean of the channels; of several in float64, since their sum may be too large."""
+    return frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1, dtype=np.float64)
 
 
-def resampled(blocks: Iterable[Samples], rate_hz: int, wanted_hz: int) -> Iterator[Samples]:
+def resampled(
+    blocks: Iterable[npt.NDArray[np.floating]], rate_hz: int, wanted_hz: int
+) -> Iterator[Samples]:
     """In [-1, 1]: lossy decoders and a resampler's ringing may pass full scale by a hair."""
+    narrow = (block.astype(np.float32, copy=False) for block in blocks)
     if rate_hz == wanted_hz:
-        yield from (np.clip(block, -1, 1) for block in blocks)
+        yield from (np.clip(block, -1, 1) for block in narrow)
         return
     import soxr
 
     resampler = soxr.ResampleStream(rate_hz, wanted_hz, 1, dtype="float32", quality="HQ")
-    for block in blocks:
+    for block in narrow:
         yield np.clip(resampler.resample_chunk(block), -1, 1)
     yield np.clip(resampler.resample_chunk(np.zeros(0, np.float32), last=True), -1, 1)

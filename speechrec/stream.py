@@ -252,8 +252,11 @@ class Decider:
         """What an event is, in the order of the stream; None if it is no command."""
         number = int(np.argmax(event.posteriors))
         label, confidence = self._labels[number], float(event.posteriors[number])
-        # A posterior may be rounded to 1.
-        if label in (UNKNOWN, SILENCE) or not self._thresholds[label] <= confidence < 1:
+        if label in (UNKNOWN, SILENCE):
+            return None
+        threshold = self._thresholds[label]
+        # A posterior may be rounded to 1, which must not be enough where 1 is asked for.
+        if confidence < threshold or threshold >= 1:
             return None
         if event.centre - self._last < self._refractory:
             return None

@@ -13,7 +13,9 @@ import numpy as np
 
 from speechrec.errors import DatasetError
 from speechrec.features import Array
-from speechrec.mix import INFO_NAME, Command, read_labels
+from speechrec.labels import Command, read_labels
+from speechrec.mix import INFO_NAME
+from speechrec.mix_config import condition_name
 from speechrec.negatives import file_events
 from speechrec.recognizer import Recognizer
 from speechrec.recordings import sound_files
@@ -128,10 +130,7 @@ def _conditions(folder: Path) -> dict[str, str]:
     """The noise of each recording, where `mix` made them."""
     try:
         rows = json.loads((folder / INFO_NAME).read_text(encoding="utf-8"))["recordings"]
-        return {
-            row["file"]: "clean" if row["snr_db"] is None else f"{row['snr_db']:g}dB"
-            for row in rows
-        }
+        return {row["file"]: condition_name(row["snr_db"]) for row in rows}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -89,30 +89,29 @@ def choose_thresholds(alarms: FalseAlarms, *, per_hour: float) -> StreamThreshol
         per_hour: of all commands together, above 0.
     """
     allowed = per_hour * alarms.hours / len(alarms.confidences)
-    logits = {label: _logit(values) for label, values in alarms.confidences.items()}
     if allowed >= _COUNTED:
-        chosen = {label: _counted(values, allowed) for label, values in logits.items()}
+        chosen = {label: _counted(heard, allowed) for label, heard in alarms.confidences.items()}
     else:
+        logits = {label: _logit(heard) for label, heard in alarms.confidences.items()}
         tail = _Tail.fit(np.concatenate(list(logits.values())))
-        chosen = {label: tail.level(values, allowed) for label, values in logits.items()}
-    thresholds = {
-        label: max(LEAST_THRESHOLD, 1 / (1 + math.exp(-min(logit, _MOST_LOGIT))))
-        for label, logit in chosen.items()
-    }
-    extrapolated = tuple(thresholds) if allowed < _COUNTED else ()
-    return StreamThresholds(thresholds, extrapolated)
+        chosen = {
+            label: 1 / (1 + math.exp(-min(tail.level(values, allowed), _MOST_LOGIT)))
+            for label, values in logits.items()
+        }
+    thresholds = {label: max(LEAST_THRESHOLD, value) for label, value in chosen.items()}
+    return StreamThresholds(thresholds, tuple(thresholds) if allowed < _COUNTED else ())
+
+
+def _counted(heard: npt.NDArray[np.float64], allowed: float) -> float:
+    """Just above the first false alarm that is one too many."""
+    count = int(allowed)
+    return min(1.0, float(np.nextafter(heard[count], 2.0))) if len(heard) > count else 0.0
 
 
 def _logit(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     clipped = np.clip(p.astype(np.float64), 1e-9, 1 - 1e-9)
     logits: npt.NDArray[np.float64] = np.log(clipped / (1 - clipped))
     return logits
-
-
-def _counted(logits: npt.NDArray[np.float64], allowed: float) -> float:
-    """Just above the first false alarm that is one too many."""
-    count = int(allowed)
-    return float(np.nextafter(logits[count], np.inf)) if len(logits) > count else 0.0
 
 
 @dataclass(frozen=True, slots=True)

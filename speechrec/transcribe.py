@@ -86,17 +86,35 @@ def transcribe(
         AudioError: the sound cannot be read.
         SpeechrecError: Monte-Carlo dropout on a network without dropout.
     """
-    rate = recognizer.config.sample_rate_hz
-    if isinstance(source, str | Path) and _size(source) > _WHOLE_BYTES:
-        spotted = _spot(recognizer, file_blocks(Path(source), sample_rate_hz=rate))
+    config = recognizer.config
+    wave = _whole(source, config.sample_rate_hz)
+    if wave is None:
+        assert isinstance(source, str | Path)
+        blocks = file_blocks(Path(source), sample_rate_hz=config.sample_rate_hz)
+        spotted = _spot(recognizer, blocks)
+        # Channels and a high rate can make a single word a large file.
+        if spotted.seconds <= WORD_S:
+            wave = read_audio(source, sample_rate_hz=config.sample_rate_hz)
     else:
-        wave = read_audio(source, sample_rate_hz=rate)
-        if len(wave) <= recognizer.config.clip_samples:
-            return _word(recognizer, wave, path, (), passes=passes, seed=seed)
-        spotted = _spot(recognizer, [wave])
-        if len(wave) <= WORD_S * rate:
-            return _word(recognizer, wave, path, spotted.detections, passes=passes, seed=seed)
+        spotted = _spot(recognizer, [wave] if len(wave) > config.clip_samples else [])
+    if wave is not None and len(wave) <= WORD_S * config.sample_rate_hz:
+        return _word(recognizer, wave, path, spotted.detections, passes=passes, seed=seed)
     return _speech(recognizer, spotted, path, passes=passes, seed=seed)
+
+
+def _whole(source: Source, rate_hz: int) -> Array | None:
+    """The sound at once; None for a file that is to be read block by block."""
+    if not isinstance(source, str | Path):
+        return read_audio(source, sample_rate_hz=rate_hz)
+    if _size(source) > _WHOLE_BYTES:
+        return None
+    try:
+        return read_audio(source, sample_rate_hz=rate_hz)
+    except AudioError as error:
+        if error.kind != "too_long":
+            raise
+        # Compression can make hours a small file.
+        return None
 
 
 def _size(path: str | Path) -> int:

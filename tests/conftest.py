@@ -120,3 +120,16 @@ def cnn_run(
     schedule = dataclasses.replace(tiny_config.train, epochs=3)
     config = dataclasses.replace(tiny_config, model=model, train=schedule)
     return make_run(feature_store, tmp_path_factory.mktemp("runs") / "pictures", config)
+
+
+@pytest.fixture(scope="session")
+def stream_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six words in a row with pauses, twelve seconds, at 16 kHz. Do not change."""
+    rng = np.random.default_rng(11)
+    words = ["rise", "fall", "high", "rise", "fall", "rise"]
+    spoken = [speak(word, speaker=1.0, seconds=1.0, rng=rng) for word in words]
+    pause = 0.003 * rng.standard_normal(RATE // 2)
+    wave = np.concatenate([np.concatenate((pause, word, pause)) for word in spoken])
+    path = tmp_path_factory.mktemp("stream") / "stream.wav"
+    soundfile.write(path, wave, RATE, subtype="PCM_16")
+    return path

@@ -13,6 +13,7 @@ from speechrec.augment import (
     altered_word,
     coloured_noise,
     gain,
+    in_running_speech,
     mixed,
     placed,
     stretched,
@@ -285,3 +286,54 @@ def test_placing(start: int, expected: list[float]) -> None:
 def test_placing_a_longer_wave_keeps_what_fits() -> None:
     """Of a wave longer than the clip, the part in the clip is kept."""
     np.testing.assert_array_equal(placed(np.arange(9, dtype=np.float32), -3, 4), [3, 4, 5, 6])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    samples=st.integers(1, 30_000), before=st.integers(1, 20_000), after=st.integers(1, 20_000),
+    seed=st.integers(0, 10_000),
+)  # fmt: skip
+def test_running_speech_has_the_word_between_the_others(
+    samples: int, before: int, after: int, seed: int
+) -> None:
+    """The word stands unaltered around its middle, pauses of 0.12 s at most beside it."""
+    word = np.arange(1, samples + 1, dtype=np.float32)
+    others = [np.full(before, 2, np.float32), np.full(after, 3, np.float32)]
+    rng = np.random.default_rng(seed)
+    wave, middle = in_running_speech(rng, word, others, sample_rate_hz=RATE)
+    assert wave.dtype == np.float32
+    start = middle - samples // 2
+    np.testing.assert_array_equal(wave[start : start + samples], word)
+    pauses = start - before, len(wave) - start - samples - after
+    assert all(0 <= pause <= 0.12 * RATE for pause in pauses)
+    assert not wave[before:start].any()
+    assert not wave[start + samples : len(wave) - after].any()
+    assert wave[:before].all()
+    assert wave[len(wave) - after :].all()
+
+
+@pytest.mark.parametrize("levels_db", [(-40.0, 0.0), (0.0, -40.0)])
+def test_neighbours_are_about_as_loud_as_the_word(levels_db: tuple[float, float]) -> None:
+    """Whatever levels they were recorded at, they stand within 4 dB of the word."""
+    word = tone(440, 0.4)
+    others = [gain(tone(300, 0.3), levels_db[0]), gain(tone(600, 0.3), levels_db[1])]
+    differences = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        wave, _ = in_running_speech(rng, word, others, sample_rate_hz=RATE)
+        for piece in (wave[:4800], wave[-4800:]):
+            differences.append(energy_db(piece) - energy_db(word) + 10 * np.log10(6400 / 4800))
+    assert max(differences) < 4.01
+    assert min(differences) > -4.01
+    assert max(differences) - min(differences) > 5
+
+
+def test_pauses_in_running_speech_are_drawn() -> None:
+    """Often there is none, sometimes there is one of up to a tenth of a second."""
+    lengths = [
+        len(in_running_speech(np.random.default_rng(seed), tone(440, 0.1), [tone(300, 0.1)] * 2,
+                              sample_rate_hz=RATE)[0]) - 4800
+        for seed in range(60)
+    ]  # fmt: skip
+    assert min(lengths) == 0
+    assert max(lengths) > 0.12 * RATE

@@ -14,7 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from speechrec.bundle import MANIFEST, MEL, MODEL, Bundle, read_bundle, write_bundle
+from speechrec.bundle import (
+    MANIFEST,
+    MEL,
+    MODEL,
+    Bundle,
+    read_bundle,
+    update_bundle,
+    write_bundle,
+)
 from speechrec.config import FeatureConfig, sha256_json
 from speechrec.errors import BundleError
 
@@ -333,6 +341,16 @@ def test_other_format(tmp_path: Path, number: Any) -> None:
         ({"dropout": [{"rate": 0.5}]}, "shape"),
         ({"dropout": [0.5]}, ""),
         ({"dropout": None}, ""),
+        ({"stream": {"thresholds": {"yes": 1.01}}}, "stream thresholds"),
+        ({"stream": {"thresholds": {"yes": -0.01}}}, "stream thresholds"),
+        ({"stream": {"thresholds": {"yes": float("nan")}}}, "stream thresholds"),
+        ({"stream": {"thresholds": {"maybe": 0.5}}}, "maybe"),
+        ({"stream": {"thresholds": {"yes": "high"}}}, ""),
+        ({"stream": {"thresholds": {"yes": None}}}, ""),
+        ({"stream": {"thresholds": [0.5]}}, ""),
+        ({"stream": {"thresholds": None}}, ""),
+        ({"stream": [0.5]}, ""),
+        ({"stream": None}, ""),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -348,7 +366,10 @@ VALUES = st.recursive(
     ),
     max_leaves=6,
 )
-KEYS = ("labels", "features", "features_hash", "dropout", "temperature", "threshold", "format")
+KEYS = (
+    "labels", "features", "features_hash", "dropout", "temperature", "threshold", "format",
+    "stream",
+)  # fmt: skip
 
 
 @same_folder
@@ -457,3 +478,73 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_folder(tmp_path: Path) -> None:
     """A folder is refused as something that cannot be read."""
     refused(tmp_path, "cannot be read")
+
+
+def test_stream_thresholds_are_optional(tmp_path: Path, good: Path) -> None:
+    """A recogniser file without them is whole; with them they are read by keyword."""
+    assert read_bundle(good).stream_thresholds == {}
+    stream = {"thresholds": {"yes": 0.9, "no": 0}, "target_fa_per_hour": 0.5}
+    path = tmp_path / "b.speechrec"
+    write_bundle(path, manifest={**PLAIN, "stream": stream}, model=NETWORK, mel=FILTERBANK)
+    assert read_bundle(path).stream_thresholds == {"yes": 0.9, "no": 0.0}
+    assert read_bundle(path).manifest["stream"] == stream
+
+
+@pytest.mark.parametrize("same_file", [True, False])
+def test_updating_keeps_everything_else(tmp_path: Path, good: Path, same_file: bool) -> None:
+    """Only what was changed is another, and the file it was read from stays unless it is it."""
+    before, content = read_bundle(good), good.read_bytes()
+    out = good if same_file else tmp_path / "new.speechrec"
+    stream = {"thresholds": {"yes": 0.75}}
+    update_bundle(good, out, {"stream": stream, "name": "other"})
+    after = read_bundle(out)
+    assert after.stream_thresholds == {"yes": 0.75}
+    assert after.manifest == {**before.manifest, "stream": stream, "name": "other"}
+    unchanged = dataclasses.replace(after, stream_thresholds={}, manifest=before.manifest)
+    assert same(unchanged, before)
+    assert same_file or good.read_bytes() == content
+
+
+def test_updating_back_gives_the_same_file(tmp_path: Path, good: Path) -> None:
+    """No trace of an earlier value stays, and no update changes the bytes by itself."""
+    update_bundle(good, tmp_path / "one.speechrec", {"threshold": 0.5})
+    update_bundle(tmp_path / "one.speechrec", tmp_path / "two.speechrec", {"threshold": 0.25})
+    assert (tmp_path / "two.speechrec").read_bytes() == good.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"threshold": 2}, {"stream": {"thresholds": {"maybe": 0.5}}}, {"labels": []}]
+)
+def test_an_update_of_no_use_changes_nothing(good: Path, changes: dict[str, Any]) -> None:
+    """What reading would refuse is refused, and the old file stays with nothing beside it."""
+    before = good.read_bytes()
+    with pytest.raises(BundleError):
+        update_bundle(good, good, changes)
+    assert good.read_bytes() == before
+    assert list(good.parent.iterdir()) == [good]
+
+
+def test_an_interrupted_update_keeps_the_old_file(
+    good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recogniser file that is updated in place is never half of one."""
+    before, write = good.read_bytes(), zipfile.ZipFile.writestr
+
+    def failing(archive: Any, info: Any, data: Any) -> None:
+        if info.filename == MEL:
+            raise OSError("disk full")
+        write(archive, info, data)
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", failing)
+    with pytest.raises(OSError, match="disk full"):
+        update_bundle(good, good, {"threshold": 0.75})
+    assert good.read_bytes() == before
+    assert list(good.parent.iterdir()) == [good]
+
+
+def test_what_is_no_recogniser_file_is_not_updated(tmp_path: Path) -> None:
+    """Updating needs a whole file to start from."""
+    (tmp_path / "a.speechrec").write_bytes(b"no zip")
+    with pytest.raises(BundleError, match=r"a\.speechrec"):
+        update_bundle(tmp_path / "a.speechrec", tmp_path / "b.speechrec", {"threshold": 0.75})
+    assert not (tmp_path / "b.speechrec").exists()

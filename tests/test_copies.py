@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from speechrec import copies as copies_module
-from speechrec.config import SILENCE, AugmentConfig, Config, DataConfig
+from speechrec.config import SILENCE, UNKNOWN, AugmentConfig, Config, DataConfig
 from speechrec.copies import training_copies
 from speechrec.errors import DatasetError
 from speechrec.extract import extract
@@ -332,3 +332,68 @@ def test_a_damaged_statement(store: Path, expected: npt.NDArray[np.float16], tex
     (store / "copies" / "copies.json").write_text(text)
     np.testing.assert_array_equal(made(store), expected)
     assert before.items() <= files(store).items()
+
+
+@pytest.fixture(scope="module")
+def speaking(tmp_path_factory: pytest.TempPathFactory, make_corpus: Callable[..., Path]) -> Path:
+    """The store of a corpus with many unknown words: rise is the keyword. Do not change."""
+    folder = tmp_path_factory.mktemp("speaking")
+    make_corpus(folder / "corpus", words=("rise", "high"), speakers=12, takes=2)
+    data = dataclasses.replace(CONFIG.data, words=("rise",), unknown_ratio=0)
+    extract(folder / "corpus", folder / "store", dataclasses.replace(CONFIG, data=data))
+    return folder / "store"
+
+
+def altered_copies(store: Path, tmp_path: Path, share: float) -> npt.NDArray[np.float16]:
+    """Copies of a store of its own, which differ from clips only by their neighbours."""
+    own = shutil.copytree(store, tmp_path / f"store-{share}")
+    return made(Path(own), dataclasses.replace(STILL, views=5, neighbour_share=share))
+
+
+def test_neighbours_are_for_unknown_words_alone(speaking: Path, tmp_path: Path) -> None:
+    """With a share of one all copies of unknown words change, those of others not at all."""
+    training = load_features(speaking, "training")
+    alone, among = (altered_copies(speaking, tmp_path, share) for share in (0.0, 1.0))
+    labels = np.array([clip.label for clip in training.clips])
+    assert set(labels) == {"rise", UNKNOWN, SILENCE}
+    np.testing.assert_array_equal(alone[labels != UNKNOWN], among[labels != UNKNOWN])
+    changed = (alone != among).any(axis=2)
+    assert changed[labels == UNKNOWN].all()
+    # Most stand in running speech: where a clip has a background at its edges, they have a voice.
+    edges = (slice(0, 5), slice(27, 32))
+    for edge in edges:
+        quiet, loud = (
+            np.sort(copies[labels == UNKNOWN].reshape(-1, 32, 32)[:, :, edge].max(axis=(1, 2)))
+            for copies in (alone, among)
+        )
+        assert np.median(loud) > np.median(quiet) + 3
+
+
+def test_so_many_copies_have_neighbours(speaking: Path, tmp_path: Path) -> None:
+    """The share is that of copies of unknown words."""
+    training = load_features(speaking, "training")
+    labels = np.array([clip.label for clip in training.clips])
+    none, some, all_of_them = (
+        altered_copies(speaking, tmp_path, share)[labels == UNKNOWN] for share in (0.0, 0.4, 1.0)
+    )
+    assert none.shape[0] * none.shape[1] >= 40
+    among = (some == all_of_them).all(axis=2)
+    assert among.mean() == pytest.approx(0.4, abs=0.2)
+    assert not (some[~among] == all_of_them[~among]).all(axis=1).any()
+
+
+def test_without_unknown_words_nobody_has_neighbours(store: Path, tmp_path: Path) -> None:
+    """A training part without unknown words has the copies it has without the setting."""
+    assert UNKNOWN not in load_features(store, "training").labels
+    alone, among = (altered_copies(store, tmp_path, share) for share in (0.0, 1.0))
+    np.testing.assert_array_equal(alone, among)
+
+
+def test_workers_do_not_show_among_neighbours(speaking: Path, tmp_path: Path) -> None:
+    """Which words stand around a word does not depend on the process that joins them."""
+    settings = dataclasses.replace(SETTINGS, neighbour_share=0.5)
+    one, two = (
+        made(Path(shutil.copytree(speaking, tmp_path / f"{workers}")), settings, workers=workers)
+        for workers in (1, 2)
+    )
+    np.testing.assert_array_equal(one, two)

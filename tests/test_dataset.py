@@ -428,3 +428,37 @@ def test_added_keywords_keep_the_parts_of_a_real_corpus(
     before = parts_of(plan_dataset(folder, NO_SILENCE).clips())
     make_corpus(folder, words=("high",), takes=2)
     assert parts_of(plan_dataset(folder, NO_SILENCE).clips()) == before
+
+
+def test_a_further_folder_makes_an_unknown_label(tmp_path: Path) -> None:
+    """Recordings that are no keyword become unknown words, split by their speakers."""
+    mined = tmp_path / "mined"
+    mined.mkdir()
+    for name in names(40):
+        (mined / f"{name}_nohash_0.wav").write_bytes(b"")
+    source = manifest(tmp_path, rows("yes no", names(40)))
+    assert UNKNOWN not in plan_dataset(source, NO_SILENCE).labels
+    plan = plan_dataset(source, NO_SILENCE, unknown=mined)
+    assert plan.labels == ("no", "yes", UNKNOWN)
+    clips = list(plan.clips())
+    assert Counter(clip.label for clip in clips) == {"yes": 40, "no": 40, UNKNOWN: 40}
+    # Who says a keyword and is mined is in one part with both.
+    parts = defaultdict(set)
+    for clip in clips:
+        parts[clip.speaker].add(clip.part)
+    assert {len(found) for found in parts.values()} == {1}
+    assert len(parts) == 40
+
+
+def test_a_further_folder_counts_for_the_cap(tmp_path: Path) -> None:
+    """So many mined clips are drawn that unknown words keep their share, and it is told."""
+    mined = tmp_path / "mined"
+    mined.mkdir()
+    for name in names(900):
+        (mined / f"{name}_nohash_0.wav").write_bytes(b"")
+    source = manifest(tmp_path, rows("yes no", names(100)))
+    config = DataConfig(silence_percent=0, unknown_ratio=3)
+    plan = plan_dataset(source, config, unknown=mined)
+    unknown = [clip for clip in plan.clips() if clip.label == UNKNOWN]
+    assert len(unknown) == pytest.approx(300, rel=0.15)
+    assert any("left out" in note for note in plan.notes)

@@ -18,7 +18,7 @@ import soundfile
 
 from speechrec import extract as extract_module
 from speechrec.audio import read_audio
-from speechrec.config import PARTS, SILENCE, Config, DataConfig, FeatureConfig
+from speechrec.config import PARTS, SILENCE, UNKNOWN, Config, DataConfig, FeatureConfig
 from speechrec.dataset import Clip
 from speechrec.errors import AudioError, DatasetError
 from speechrec.extract import extract
@@ -502,3 +502,20 @@ def test_only_silence_may_be_silent(kind: str, tmp_path: Path) -> None:
     assert caught.value.kind == kind
     wave, _ = read_clip(Clip(str(path), SILENCE, "hum", "", "training"), FEATURES)
     assert wave.shape == (RATE,)
+
+
+def test_a_further_folder_of_unknown_words(
+    small: Path, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    """Its recordings are in the store as unknown words, with vectors of their own sound."""
+    mined = make_corpus(tmp_path / "mined", words=("low",), speakers=12, takes=1)
+    extract(small, tmp_path / "plain", config(silence_percent=0))
+    extract(small, tmp_path / "more", config(silence_percent=0), unknown=mined)
+    added = [(clip, x) for clip, x in vectors(tmp_path / "more") if clip.label == UNKNOWN]
+    assert {clip.path for clip, _ in added} == {str(path) for path in mined.rglob("*.wav")}
+    for clip, x in added[:3]:
+        wave = read_audio(Path(clip.path), sample_rate_hz=RATE)
+        expected = clip_features(fit_clip(wave, FEATURES)[np.newaxis], FEATURES)[0]
+        np.testing.assert_allclose(x, expected, atol=1e-3)
+    kept = {clip.path: clip.part for clip, _ in vectors(tmp_path / "more")}
+    assert {clip.path: clip.part for clip, _ in vectors(tmp_path / "plain")}.items() <= kept.items()

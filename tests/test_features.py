@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechrec.config import FeatureConfig
-from speechrec.features import FrontEnd, clip_features, fit_clip, librosa_filterbank, mel_filterbank
+from speechrec.features import (
+    FrontEnd,
+    block_samples,
+    clip_features,
+    excess_energy,
+    fit_clip,
+    librosa_filterbank,
+    loud_blocks,
+    mel_filterbank,
+    off_centre,
+)
 
 Array = npt.NDArray[np.float32]
 CONFIG = FeatureConfig()
@@ -358,3 +368,105 @@ def test_fitting_follows_the_settings(rate: int) -> None:
     config = replace(CONFIG, sample_rate_hz=rate, high_hz=3900, window_ms=40, hop_ms=20)
     for samples in (rate // 2, rate, rate + 1, 3 * rate):
         assert fit_clip(np.ones(samples, np.float32), config).shape == (rate,)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 31, 32])
+@pytest.mark.parametrize("first", [0, 1, 17])
+def test_frames_of_a_wave_are_those_of_its_clip(first: int, count: int) -> None:
+    """So many frames from any place of a wave equal the same frames of the clip there."""
+    wave = np.concatenate((WAVES[0], WAVES[1]))
+    out = np.full((CONFIG.bands, count), np.nan, dtype=np.float32)
+    start = first * CONFIG.hop_samples
+    # No sample more than the frames need.
+    stop = start + CONFIG.window_samples + (count - 1) * CONFIG.hop_samples
+    FrontEnd(CONFIG).log_mel(wave[start:stop], out)
+    clip = clip_features(wave[np.newaxis, start : start + RATE], CONFIG).reshape(32, 32)
+    np.testing.assert_allclose(out, clip[:, :count], rtol=0, atol=1e-5)
+
+
+def test_frames_of_a_stretch_leave_no_trace_in_the_next() -> None:
+    """One front end for many stretches gives what a new one gives."""
+    front_end, out = FrontEnd(CONFIG), np.empty((32, 3), dtype=np.float32)
+    front_end(WAVES[2:3])
+    front_end.log_mel(WAVES[1], out)
+    again = np.empty_like(out)
+    FrontEnd(CONFIG).log_mel(WAVES[1], again)
+    np.testing.assert_array_equal(out, again)
+
+
+def burst_at(first: int, last: int, level: float = 0.3, *, ground: float = 0.001) -> Array:
+    """A second of faint hiss with a loud stretch of 10 ms blocks ``first`` to ``last``."""
+    rng = np.random.default_rng(0)
+    wave = ground * rng.standard_normal(RATE)
+    wave[first * 160 : (last + 1) * 160] += level * np.sin(np.arange((last + 1 - first) * 160))
+    return wave.astype(np.float32)
+
+
+def test_excess_energy_by_its_formula() -> None:
+    """Three blocks together, less twice the quiet fifth's, not below zero, the mean taken out."""
+    wave = burst_at(30, 49, ground=0.05) + np.float32(0.1)
+    centred = wave.astype(np.float64) - wave.mean(dtype=np.float64)
+    energy = np.square(centred).reshape(100, 160).sum(axis=1)
+    three = np.convolve(energy, [1, 1, 1], mode="same")
+    quiet = np.sort(three)[20]
+    excess, background_energy = excess_energy(wave, CONFIG)
+    assert (excess.shape, excess.dtype) == ((100,), np.float32)
+    assert background_energy == pytest.approx(quiet, rel=1e-4)
+    np.testing.assert_allclose(excess, np.maximum(three - 2 * quiet, 0), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.25, -1.0])
+def test_a_constant_has_no_excess_energy(level: float) -> None:
+    """Where nothing sounds, nothing is above the background."""
+    excess, background_energy = excess_energy(np.full(RATE, level, np.float32), CONFIG)
+    assert excess.max() == pytest.approx(0, abs=1e-9)
+    assert background_energy == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("first", "last"), [(20, 20), (30, 59), (0, 4), (95, 99)])
+def test_loud_blocks_are_those_of_the_sound(first: int, last: int) -> None:
+    """A burst's own blocks are loud, and the one beside it on each side; no others."""
+    excess, _ = excess_energy(burst_at(first, last), CONFIG)
+    wanted = range(max(0, first - 1), min(99, last + 1) + 1)
+    assert loud_blocks(excess).tolist() == list(wanted)
+
+
+@pytest.mark.parametrize(("share", "loud"), [(0.019, False), (0.021, True)])
+def test_a_fiftieth_of_the_loudest_is_loud(share: float, loud: bool) -> None:
+    """The limit is a share of the loudest block, whatever the level."""
+    for level in (1e-6, 1.0, 1e6):
+        excess = np.array([0, share, 1, 0], dtype=np.float32) * np.float32(level)
+        assert (1 in loud_blocks(excess)) == loud
+        assert 2 in loud_blocks(excess)
+        assert 0 not in loud_blocks(excess)
+
+
+@pytest.mark.parametrize(
+    ("block", "samples"), [(50, 80), (49, -80), (60, 1680), (30, -3120), (0, -4000), (99, 4000)]
+)
+def test_off_centre_is_measured_in_samples(block: int, samples: int) -> None:
+    """From the middle of the clip to the middle of the block with all the energy, 4000 at most."""
+    excess = np.zeros(100, dtype=np.float32)
+    excess[block] = 3.0
+    assert off_centre(excess, CONFIG) == samples
+
+
+def test_off_centre_weighs_energies() -> None:
+    """Of several blocks, the centre of gravity counts."""
+    excess = np.zeros(100, dtype=np.float32)
+    excess[40], excess[60] = 3.0, 1.0
+    assert off_centre(excess, CONFIG) == 45 * 160 + 80 - RATE // 2
+
+
+@pytest.mark.parametrize("value", [0.0, np.inf, np.nan])
+def test_off_centre_of_what_has_no_centre(value: float) -> None:
+    """Nothing above the background, or an energy that is no number, moves nothing."""
+    excess = np.zeros(100, dtype=np.float32)
+    excess[10] = value
+    assert off_centre(excess, CONFIG) == 0
+
+
+@pytest.mark.parametrize(("rate", "samples"), [(8000, 80), (16_000, 160), (48_000, 480)])
+def test_a_block_is_ten_milliseconds(rate: int, samples: int) -> None:
+    """Whatever the sample rate."""
+    assert block_samples(replace(CONFIG, sample_rate_hz=rate, high_hz=3900)) == samples

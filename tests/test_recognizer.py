@@ -322,3 +322,28 @@ def test_confident_on_its_own_words(recognizer: Recognizer, clips: FeatureSet) -
     """The whole chain learnt something: the small corpus is recognised almost without mistakes."""
     answers = recognizer.scores(clips.x).argmax(axis=1)
     assert (answers == clips.y).mean() > 0.9
+
+
+def test_keywords_are_the_labels_that_are_commands(recognizer: Recognizer) -> None:
+    """Unknown words and silence are labels and no keywords; the order is that of the labels."""
+    assert recognizer.labels == ("rise", "fall", "high", UNKNOWN, SILENCE)
+    assert recognizer.keywords == ("rise", "fall", "high")
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        ({}, {"rise": 0.25, "fall": 0.25, "high": 0.25}),
+        ({"fall": 0.9}, {"rise": 0.25, "fall": 0.9, "high": 0.25}),
+        ({"fall": 0.0, "high": 1.0, "rise": 0.5}, {"rise": 0.5, "fall": 0.0, "high": 1.0}),
+    ],
+)
+def test_stream_thresholds(
+    tmp_path: Path, content: Bundle, stream: dict[str, float], expected: dict[str, float]
+) -> None:
+    """Each keyword has its own, or else that of single clips."""
+    changes: dict[str, Any] = {"stream": {"thresholds": stream}} if stream else {}
+    path = rewritten(tmp_path / "a.speechrec", content, threshold=0.25, **changes)
+    recognizer = Recognizer.load(path)
+    assert recognizer.stream_thresholds == expected
+    assert recognizer.threshold == 0.25

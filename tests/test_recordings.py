@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from speechrec.config import UNKNOWN
 from speechrec.errors import AUDIO_FAULTS, AudioError, ConfigError, DatasetError
 from speechrec.recordings import Corpus, Fault, Recording, sound_files
 
@@ -392,3 +393,58 @@ def test_a_pattern_finds_speakers_of_a_manifest_that_names_none(tmp_path: Path) 
     assert [getattr(item, "speaker", None) for item in items] == ["ann", "eve", None]
     assert isinstance(items[2], Fault)
     assert items[2].kind == "no_speaker"
+
+
+def test_a_further_folder_is_unknown_words(tmp_path: Path) -> None:
+    """Its sound files, however deep, are unknown words of the speakers in their names."""
+    touch(tmp_path / "own", "yes/amy_nohash_0.wav")
+    touch(tmp_path / "mined", "bob_nohash_1.wav", "deep/er/cid.flac", "notes.txt", ".hidden.wav")
+    corpus = Corpus(tmp_path / "own", unknown=tmp_path / "mined")
+    assert recordings(corpus) == [
+        Recording(str(tmp_path / "own" / "yes" / "amy_nohash_0.wav"), "yes", "amy"),
+        Recording(str(tmp_path / "mined" / "bob_nohash_1.wav"), UNKNOWN, "bob"),
+        Recording(str(tmp_path / "mined" / "deep" / "er" / "cid.flac"), UNKNOWN, ""),
+    ]
+    # A corpus is walked more than once.
+    assert recordings(corpus) == recordings(corpus)
+
+
+def test_further_unknown_words_are_for_training_where_parts_are_given(tmp_path: Path) -> None:
+    """Testing stays what the lists of the source say."""
+    touch(tmp_path / "own", "yes/a_nohash_0.wav", "yes/b_nohash_0.wav")
+    (tmp_path / "own" / "testing_list.txt").write_text("yes/b_nohash_0.wav")
+    touch(tmp_path / "mined", "c_nohash_0.wav")
+    corpus = Corpus(tmp_path / "own", unknown=tmp_path / "mined")
+    assert short(corpus) == [
+        ("yes", "a", "training"), ("yes", "b", "testing"), (UNKNOWN, "c", "training"),
+    ]  # fmt: skip
+
+
+def test_a_speaker_pattern_is_for_the_source_alone(tmp_path: Path) -> None:
+    """Mined clips keep the speakers that mining gave them."""
+    touch(tmp_path / "own", "yes/1-amy.wav")
+    touch(tmp_path / "mined", "bob_nohash_0.wav")
+    corpus = Corpus(tmp_path / "own", speaker_pattern=r"-(.*)\.", unknown=tmp_path / "mined")
+    assert short(corpus) == [("yes", "amy", None), (UNKNOWN, "bob", None)]
+
+
+def test_further_unknown_words_beside_a_manifest(tmp_path: Path) -> None:
+    """A manifest takes a further folder as a folder does."""
+    (tmp_path / "m.csv").write_text("path,label\na.wav,yes\n")
+    touch(tmp_path / "mined", "bob_nohash_0.wav")
+    assert short(Corpus(tmp_path / "m.csv", unknown=tmp_path / "mined")) == [
+        ("yes", "", None), (UNKNOWN, "bob", None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "file"])
+def test_a_further_folder_without_sound_is_an_error(tmp_path: Path, kind: str) -> None:
+    """It is refused by name, not taken for a folder of nothing."""
+    touch(tmp_path / "own", "yes/a.wav")
+    folder = tmp_path / "mined"
+    if kind == "empty":
+        folder.mkdir()
+    if kind == "file":
+        folder.write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"mined: expected a folder of sound files, found none"):
+        Corpus(tmp_path / "own", unknown=folder)

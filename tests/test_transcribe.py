@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from conftest import speak
 
 from speechrec.audio import read_audio
+from speechrec.config import UNKNOWN
 from speechrec.errors import AudioError, SpeechrecError
+from speechrec.features import Array
 from speechrec.recognizer import Recognizer
-from speechrec.transcribe import failure_record, transcribe
+from speechrec.stream import Detector
+from speechrec.transcribe import Heard, failure_record, transcribe
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +30,7 @@ def sound(corpus: Path) -> Path:
 
 
 def test_record(recognizer: Recognizer, sound: Path) -> None:
-    """The record has exactly the documented keys, and says what `predict` says."""
+    """The record of a clip has exactly the documented keys, and says what `predict` says."""
     record = transcribe(recognizer, sound, "given name").record()
     wanted = recognizer.predict(read_audio(sound, sample_rate_hz=16_000))
     assert record == {
@@ -129,3 +133,142 @@ def test_failure_record_of_other_errors() -> None:
     """Errors that are not about sound are of the kind of their class."""
     record = failure_record("a", SpeechrecError("no dropout"))
     assert record["error"] == {"kind": "SpeechrecError", "message": "no dropout"}
+
+
+def words(*said: str, seconds: float, rng: np.random.Generator) -> Array:
+    """Words in the middle of so many seconds of hiss."""
+    wave = (0.003 * rng.standard_normal(round(seconds * 16_000))).astype(np.float32)
+    spoken = np.concatenate([speak(word, rng=rng) for word in said])
+    start = (len(wave) - len(spoken)) // 2
+    wave[start : start + len(spoken)] += spoken
+    return np.clip(wave, -1, 1)
+
+
+def written(folder: Path, wave: Array, *, zeros: int = 0) -> Path:
+    """A WAV file; with leading zeros below what 16 bits hold, it is large enough for blocks."""
+    path = folder / "a.wav"
+    soundfile.write(path, np.concatenate((np.zeros(zeros, np.float32), wave)), 16_000)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("seconds", "detections", "is_word"), [(1.0, False, True), (1.01, True, True),
+    (2.0, True, True), (2.01, True, False), (4.0, True, False)],
+)  # fmt: skip
+def test_sound_up_to_two_seconds_is_one_word(
+    tmp_path: Path, recognizer: Recognizer, rng: np.random.Generator,
+    seconds: float, detections: bool, is_word: bool,
+) -> None:  # fmt: skip
+    """Up to two seconds `predict` decides; whatever is longer than a clip has detections."""
+    path = written(tmp_path, words("rise", seconds=seconds, rng=rng))
+    heard = transcribe(recognizer, path, "a")
+    assert heard.is_word == is_word
+    assert ("detections" in heard.record()) == detections
+    assert heard.prediction.label == "rise"
+    if is_word:
+        wave = read_audio(path, sample_rate_hz=16_000)
+        assert heard.prediction == recognizer.predict(wave)
+    assert json.loads(json.dumps(heard.record(), allow_nan=False)) == heard.record()
+
+
+def test_detections_of_a_record(
+    tmp_path: Path, recognizer: Recognizer, rng: np.random.Generator
+) -> None:
+    """They are what a `Detector` finds: label, times and confidence, in order."""
+    path = written(tmp_path, words("rise", "low", "fall", seconds=4, rng=rng))
+    detector, wave = Detector(recognizer), read_audio(path, sample_rate_hz=16_000)
+    wanted = [found.record() for found in [*detector.push(wave), *detector.finish()]]
+    record = transcribe(recognizer, path, "a").record()
+    assert record["detections"] == wanted
+    assert list(record)[-1] == "detections"
+    assert [found["label"] for found in wanted][:: len(wanted) - 1] == ["rise", "fall"]
+    assert all(set(found) == {"label", "start_s", "end_s", "confidence"} for found in wanted)
+
+
+def test_the_second_most_like_a_command_decides(
+    tmp_path: Path, recognizer: Recognizer, rng: np.random.Generator
+) -> None:
+    """In a longer sound a command counts, however loud the word beside it that is none."""
+    pause = (0.003 * rng.standard_normal(8000)).astype(np.float32)
+    low = max((speak("low", rng=rng) for _ in range(6)), key=np.max)
+    rise = min((speak("rise", rng=rng) for _ in range(6)), key=np.max)
+    assert low.max() > 1.3 * rise.max()
+    wave = np.concatenate((low, pause, rise, pause, low))
+    assert recognizer.predict(wave).label == UNKNOWN
+    heard = transcribe(recognizer, written(tmp_path, wave), "a")
+    assert heard.prediction.label == "rise"
+    assert heard.prediction.confidence == max(heard.prediction.scores.values())
+
+
+def test_long_silence(tmp_path: Path, recognizer: Recognizer) -> None:
+    """Where nothing could be a word, the answer is what the network says of silence."""
+    heard = transcribe(recognizer, written(tmp_path, np.zeros(64_000, np.float32)), "a", passes=3)
+    assert heard.detections == ()
+    assert heard.prediction == recognizer.predict(np.zeros(16_000, np.float32))
+    assert heard.uncertainty == recognizer.uncertainty(
+        np.zeros(16_000, np.float32), passes=3, seed=0
+    )
+
+
+def test_mc_dropout_of_a_longer_sound(
+    tmp_path: Path, recognizer: Recognizer, rng: np.random.Generator
+) -> None:
+    """The uncertainty is about the second that the prediction is about."""
+    path = written(tmp_path, words("fall", seconds=3, rng=rng))
+    heard = transcribe(recognizer, path, "a", passes=20)
+    assert heard.uncertainty is not None
+    assert next(iter(heard.uncertainty.mean)) == heard.prediction.label == "fall"
+
+
+def test_a_large_file_is_heard_like_its_bytes(
+    tmp_path: Path,
+    recognizer: Recognizer,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A file above a mebibyte is never read as a whole, and heard as if it were."""
+    path = written(tmp_path, words("rise", "fall", seconds=3, rng=rng), zeros=600_000)
+    whole = transcribe(recognizer, path.read_bytes(), "a", passes=3)
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise AssertionError("read as a whole")
+
+    monkeypatch.setattr("speechrec.transcribe.read_audio", refuse)
+    heard = transcribe(recognizer, path, "a", passes=3)
+    assert heard == whole
+    assert heard.duration_s == 40.5
+    assert len(heard.detections or ()) >= 2
+
+
+@pytest.mark.parametrize(("seconds", "detections"), [(0.9, None), (1.5, ())])
+def test_a_large_file_of_one_word(
+    tmp_path: Path, recognizer: Recognizer, rng: np.random.Generator,
+    seconds: float, detections: tuple[()] | None,
+) -> None:  # fmt: skip
+    """What is a word depends on its length, not on how many bytes its channels take."""
+    path = tmp_path / "a.wav"
+    wave = 0.01 * rng.standard_normal((round(seconds * 96_000), 8))
+    soundfile.write(path, wave, 96_000, subtype="FLOAT")
+    assert path.stat().st_size > 1 << 20
+    heard = transcribe(recognizer, path, "a", passes=3)
+    assert heard.is_word
+    assert heard.detections == detections
+    assert heard == transcribe(recognizer, path.read_bytes(), "a", passes=3)
+
+
+def test_a_long_sound_in_a_small_file(tmp_path: Path, recognizer: Recognizer) -> None:
+    """More than ten minutes are read block by block, however few bytes they take."""
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.zeros(605 * 8000, dtype=np.int16), 8000)
+    assert path.stat().st_size < 1 << 20
+    heard = transcribe(recognizer, path, "a")
+    assert heard.duration_s == pytest.approx(605)
+    assert heard.detections == ()
+
+
+def test_text_of_a_longer_sound_is_a_line(recognizer: Recognizer, stream_file: Path) -> None:
+    """One line a sound, of the second that decided."""
+    heard = transcribe(recognizer, stream_file, "a")
+    assert isinstance(heard, Heard)
+    assert heard.text(1).split()[:2] == ["a", heard.prediction.label]
+    assert "\n" not in heard.text(1)

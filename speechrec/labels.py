@@ -1,0 +1,50 @@
+"""Audacity label tracks: where in a recording which command is said."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from speechrec.errors import DatasetError
+from speechrec.files import write_text
+
+
+class Command(NamedTuple):
+    """The truth about one command: where in the recording its word is."""
+
+    label: str
+    start_s: float
+    end_s: float
+
+
+def write_labels(path: Path, truth: Sequence[Command]) -> None:
+    """Commands as an Audacity label track: start, end and label, with tabs between."""
+    write_text(path, "".join(f"{c.start_s:.6f}\t{c.end_s:.6f}\t{c.label}\n" for c in truth))
+
+
+def read_labels(path: Path) -> tuple[Command, ...]:
+    """The commands of an Audacity label track.
+
+    Raises:
+        DatasetError: the file cannot be read, or a line is not start, end, label.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: cannot read these labels: {error}") from error
+    # Audacity puts the frequencies of a label on a line of their own, after a backslash.
+    return tuple(
+        _command(line, f"{path}:{number}")
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.startswith("\\")
+    )
+
+
+def _command(line: str, where: str) -> Command:
+    try:
+        start, end, label = line.split("\t")
+        command = Command(label, float(start), float(end))
+    except ValueError:
+        command = Command("", 0, -1)
+    if not 0 <= command.start_s <= command.end_s < float("inf"):
+        raise DatasetError(f"{where}: expected start, end and label between tabs, got {line!r}")
+    return command

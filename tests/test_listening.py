@@ -1,0 +1,212 @@
+"""Live sound: the same commands as from a file, and a program for each of them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from speechrec.errors import AudioError, ConfigError
+from speechrec.listening import LEAST_DB, CommandRunner, level_db, listen
+from speechrec.recognizer import Recognizer
+from speechrec.stream import Detection, Detector
+
+FOUND = Detection("right", 0.82, 1.3, 0.97)
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "speechrec", *map(str, arguments)]
+
+
+def program(tmp_path: Path, text: str) -> str:
+    """A Python program as an --exec command."""
+    path = tmp_path / "program.py"
+    path.write_text(text)
+    return f"'{sys.executable}' '{path}'"
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    return []
+
+
+def samples_of(path: Path) -> bytes:
+    return soundfile.read(path, dtype="int16")[0].tobytes()
+
+
+def test_standard_input_gives_what_the_file_gives(recogniser_file: Path, stream_file: Path) -> None:
+    """`listen -` reports bit for bit the detections of `predict` on the same sound."""
+    of_file = subprocess.run(
+        command("predict", "--json", "--model", recogniser_file, stream_file),
+        capture_output=True,
+        check=True,
+    )
+    live = subprocess.run(
+        command("listen", "-", "--json", "--model", recogniser_file),
+        input=samples_of(stream_file),
+        capture_output=True,
+        check=True,
+    )
+    wanted = json.loads(of_file.stdout)["detections"]
+    assert [json.loads(line) for line in live.stdout.splitlines()] == wanted
+    assert len(wanted) > 1
+
+
+def test_a_command_is_reported_while_the_sound_goes_on(
+    recogniser_file: Path, stream_file: Path
+) -> None:
+    """A detection comes out of the pipe before the pipe is closed, and Ctrl-C ends in peace."""
+    with subprocess.Popen(
+        command("listen", "-", "--model", recogniser_file),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(samples_of(stream_file))
+        process.stdin.flush()
+        assert b" s  " in process.stdout.readline()
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
+def test_detections_before_a_fault_are_reported(recogniser_file: Path) -> None:
+    """What was heard before a sound goes wrong has been reported by then."""
+    recognizer = Recognizer.load(recogniser_file)
+    detector = Detector(recognizer)
+    levels: list[float] = []
+
+    def blocks() -> Iterator[np.ndarray]:
+        yield np.zeros(1600, np.float32)
+        raise AudioError("unreadable", "gone")
+
+    with pytest.raises(AudioError, match="gone"):
+        listen(detector, blocks(), on_detection=lambda found: None, on_level=levels.append)
+    assert levels == [LEAST_DB]
+
+
+def test_level() -> None:
+    """The level of a full-scale square wave is 0 dBFS, half of it 6 dB less."""
+    assert level_db(np.ones(100, np.float32)) == pytest.approx(0)
+    assert level_db(np.full(100, 0.5, np.float32)) == pytest.approx(-6.02, abs=0.01)
+    assert level_db(np.zeros(100, np.float32)) == LEAST_DB
+
+
+def test_a_program_is_told_what_was_heard(tmp_path: Path, lines: list[str]) -> None:
+    """Arguments and environment hold label, confidence and times; other braces stay."""
+    out = tmp_path / "out.json"
+    text = (
+        "import json, os, sys\n"
+        f"open({str(out)!r}, 'w').write(json.dumps([sys.argv[1:], os.environ['SPEECHREC_LABEL']]))"
+    )
+    run = CommandRunner(
+        program(tmp_path, text) + " {label} 'at {start}' '{\"a\": 1}'", say=lines.append
+    )
+    run(FOUND)
+    run.finish()
+    assert json.loads(out.read_text()) == [["right", "at 0.820", '{"a": 1}'], "right"]
+    assert lines == []
+
+
+def test_no_shell(tmp_path: Path, lines: list[str]) -> None:
+    """What a shell would expand or run is handed over as it is."""
+    out = tmp_path / "out.json"
+    text = f"import json, sys; open({str(out)!r}, 'w').write(json.dumps(sys.argv[1:]))"
+    run = CommandRunner(program(tmp_path, text) + " ';' touch '$HOME' '`id`' '*'", say=lines.append)
+    run(FOUND)
+    run.finish()
+    assert json.loads(out.read_text()) == [";", "touch", "$HOME", "`id`", "*"]
+
+
+def test_a_program_that_fails_is_said(tmp_path: Path, lines: list[str]) -> None:
+    """A program that ends with an error is named with its exit code, once."""
+    run = CommandRunner(program(tmp_path, "raise SystemExit(3)"), say=lines.append)
+    run(FOUND)
+    run.finish()
+    run.finish()
+    assert len(lines) == 1
+    assert lines[0].endswith("ended with 3")
+
+
+def test_sound_is_not_kept_waiting(tmp_path: Path, lines: list[str]) -> None:
+    """Programs are not waited for; past eight at once they are not started, and that is said."""
+    wait = tmp_path / "wait"
+    wait.touch()
+    text = f"import os, time\nwhile os.path.exists({str(wait)!r}): time.sleep(0.01)"
+    run = CommandRunner(program(tmp_path, text), say=lines.append)
+    for _ in range(9):
+        run(FOUND)
+    assert len(lines) == 1
+    assert "right" in lines[0]
+    wait.unlink()
+    run.finish()
+    run(FOUND)
+    run.finish()
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("wrong", ["", "no-such-program-here {label}", "echo 'unclosed"])
+def test_programs_that_cannot_be(wrong: str, lines: list[str]) -> None:
+    """An --exec that can never work is refused before anything is heard."""
+    with pytest.raises(ConfigError, match="--exec"):
+        CommandRunner(wrong, say=lines.append)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["file.wav"], "speechrec predict file.wav"),
+        (["-", "--threshold", "high"], "--threshold"),
+        (["-", "--threshold", "never=0.5"], "never"),
+        (["-", "--threshold", "1.5"], "1.5"),
+        (["-", "--encoding", "mp3"], "encoding"),
+        (["-", "--rate", "1"], "rate"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    recogniser_file: Path, options: list[str], message: str
+) -> None:
+    """A wrong option ends with one line that says what was expected, and no traceback."""
+    environment = {**os.environ, "SPEECHREC_MODEL": str(recogniser_file)}
+    done = subprocess.run(
+        command("listen", *options),
+        input=b"", capture_output=True, text=False, env=environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    last = done.stderr.decode().splitlines()[-1]
+    assert last.startswith("speechrec: ")
+    assert message in last
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_threshold_mutes(recogniser_file: Path, stream_file: Path) -> None:
+    """A threshold for one command leaves the others as they are."""
+    heard = {}
+    for option in ([], ["--threshold", "rise=1.0"]):
+        done = subprocess.run(
+            command("listen", "-", "--json", "--model", recogniser_file, *option),
+            input=samples_of(stream_file), capture_output=True, check=True,
+        )  # fmt: skip
+        heard[len(option)] = [json.loads(line)["label"] for line in done.stdout.splitlines()]
+    assert "rise" in heard[0]
+    assert heard[2] == [label for label in heard[0] if label != "rise"]
+
+
+def test_finish_waits(tmp_path: Path, lines: list[str]) -> None:
+    """The programs of the last detections are waited for at the end."""
+    out = tmp_path / "out"
+    run = CommandRunner(
+        program(tmp_path, f"import time; time.sleep(0.3); open({str(out)!r}, 'w')"),
+        say=lines.append,
+    )
+    run(FOUND)
+    run.finish()
+    assert out.exists()

@@ -1,0 +1,169 @@
+"""False alarms become clips that the next `extract` takes for unknown words."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+from conftest import speak
+
+from speechrec.config import UNKNOWN, DataConfig
+from speechrec.dataset import plan_dataset
+from speechrec.errors import DatasetError
+from speechrec.mine import Mined, mine
+from speechrec.negatives import find_negatives
+from speechrec.recognizer import Recognizer
+from speechrec.stream import Event, find_events
+
+RATE = 16_000
+Array = npt.NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def glides(recogniser_file: Path) -> Recognizer:
+    """It knows the made-up words rise, fall and high; low is unknown."""
+    return Recognizer.load(recogniser_file)
+
+
+@pytest.fixture(scope="module")
+def talks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two recordings by amy, one by bob, one of silence; 9.5 s. Do not change."""
+    folder = tmp_path_factory.mktemp("talks")
+    rng = np.random.default_rng(2)
+    said = {"t1-amy-x": "rise low", "t2-amy-x": "low fall low", "t1-bob-x": "high low"}
+    for name, words in said.items():
+        wave = np.concatenate([speak(word, rng=rng) for word in words.split()])
+        soundfile.write(folder / f"{name}.wav", wave, RATE)
+    soundfile.write(folder / "t1-eve-x.wav", np.zeros(5 * RATE // 2), RATE)
+    return folder
+
+
+PATTERN = r"-(.*)-"
+
+
+def mined(glides: Recognizer, talks: Path, out: Path, least: float) -> Mined:
+    return mine(glides, find_negatives(talks, speaker_pattern=PATTERN), out, least=least)
+
+
+def events_of(recognizer: Recognizer, path: Path) -> list[Event]:
+    wave, _ = soundfile.read(path, dtype="float32")
+    return [event for events, _ in find_events(recognizer, [wave]) for event in events]
+
+
+def likest(recognizer: Recognizer, event: Event) -> tuple[float, str]:
+    """The likeliest command and its posterior."""
+    columns = [recognizer.labels.index(label) for label in recognizer.keywords]
+    return max((float(event.posteriors[n]), recognizer.labels[n]) for n in columns)
+
+
+@pytest.mark.parametrize("least", [0.0, 0.5])
+def test_clips_are_what_the_network_was_asked_about(
+    glides: Recognizer, talks: Path, tmp_path: Path, least: float
+) -> None:
+    """Each event like a command is a clip of its speaker, to 16 bits; 0 takes every event."""
+    result = mined(glides, talks, tmp_path / "out", least)
+    wanted: dict[str, Array] = {}
+    commands: dict[str, int] = {}
+    for name in ("amy", "bob", "eve"):
+        clips = []
+        for path in sorted(talks.glob(f"*-{name}-*")):
+            for event in events_of(glides, path):
+                posterior, label = likest(glides, event)
+                if posterior >= least:
+                    clips.append(event.clip)
+                    commands[label] = commands.get(label, 0) + 1
+        wanted |= {f"{name}_nohash_{number}.wav": clip for number, clip in enumerate(clips)}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(wanted)
+    assert len(wanted) >= (7 if least == 0 else 3)
+    for name, clip in wanted.items():
+        wave, rate = soundfile.read(tmp_path / "out" / name, dtype="float32")
+        assert rate == RATE
+        np.testing.assert_allclose(wave, clip, rtol=0, atol=1.01 / 32767)
+    assert result.clips == commands
+    assert result.seconds == pytest.approx(9.5)
+    assert result.faults == ()
+
+
+def test_only_what_is_like_a_command(glides: Recognizer, talks: Path, tmp_path: Path) -> None:
+    """At a posterior of a half, the three commands that are said are taken, unknown words not."""
+    assert mined(glides, talks, tmp_path, 0.5).clips == {"rise": 1, "fall": 1, "high": 1}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "amy_nohash_0.wav", "amy_nohash_1.wav", "bob_nohash_0.wav"
+    }  # fmt: skip
+
+
+def test_mining_twice_is_the_same(glides: Recognizer, talks: Path, tmp_path: Path) -> None:
+    """The same recordings give the same clips under the same names."""
+    for out in ("one", "two"):
+        mined(glides, talks, tmp_path / out, 0.0)
+    one, two = (
+        {path.name: path.read_bytes() for path in (tmp_path / out).iterdir()}
+        for out in ("one", "two")
+    )
+    assert one == two
+
+
+def test_a_recording_that_cannot_be_read_is_reported(
+    glides: Recognizer, talks: Path, tmp_path: Path
+) -> None:
+    """It becomes a fault that names it, the others are mined as without it."""
+    calls: list[tuple[int, int]] = []
+    found = find_negatives(talks, speaker_pattern=PATTERN)
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"no sound")
+    negatives = [*found[:1], *find_negatives(bad), *found[1:]]
+    result = mine(
+        glides, negatives, tmp_path / "out", least=0.5,
+        progress=lambda *call: calls.append(call),
+    )  # fmt: skip
+    (fault,) = result.faults
+    assert (fault.path, fault.kind) == (str(bad), "not_audio")
+    assert str(bad) in fault.message
+    assert result.clips == {"rise": 1, "fall": 1, "high": 1}
+    assert calls == [(done, 5) for done in range(1, 6)]
+
+
+@pytest.mark.parametrize("content", ["file", "folder", "is a file"])
+def test_a_folder_with_content_is_refused(
+    glides: Recognizer, talks: Path, tmp_path: Path, content: str
+) -> None:
+    """What is there already is neither touched nor added to."""
+    out = tmp_path / "out"
+    if content == "is a file":
+        out.write_text("mine")
+    else:
+        out.mkdir()
+        (out / "mine").mkdir() if content == "folder" else (out / "mine").write_text("mine")
+    with pytest.raises(DatasetError, match="new or empty folder; name another with --out"):
+        mined(glides, talks, out, 0.0)
+    assert out.is_file() or [path.name for path in out.iterdir()] == ["mine"]
+
+
+def test_no_clip_is_ever_half_written(
+    glides: Recognizer, talks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where writing fails, no clip stands under its name and nothing is left behind."""
+
+    def fail(path: Path, *rest: object, **options: object) -> None:
+        Path(path).write_bytes(b"RIFF")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(soundfile, "write", fail)
+    with pytest.raises(OSError, match="disk full"):
+        mined(glides, talks, tmp_path / "out", 0.0)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_mined_clips_are_unknown_words(
+    glides: Recognizer, talks: Path, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    """`extract --unknown` makes them unknown words of their speakers."""
+    mined(glides, talks, tmp_path / "mined", 0.0)
+    source = make_corpus(tmp_path / "corpus", words=("rise", "fall"), speakers=8, takes=1)
+    plan = plan_dataset(source, DataConfig(unknown_ratio=0), unknown=tmp_path / "mined")
+    clips = [clip for clip in plan.clips() if clip.label == UNKNOWN]
+    assert {clip.path for clip in clips} == {str(p) for p in (tmp_path / "mined").iterdir()}
+    assert {clip.speaker for clip in clips} == {"amy", "bob"}
+    assert UNKNOWN in plan.labels

@@ -1,0 +1,125 @@
+"""What was heard, as text and as files of other programs."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from speechrec.cli import app
+from speechrec.errors import ConfigError
+from speechrec.outputs import Writer, check_choice, detection_text, formatted, heard_text
+from speechrec.recognizer import Prediction
+from speechrec.stream import Detection
+from speechrec.transcribe import Heard
+
+FOUND = (Detection("right", 0.82, 1.3, 0.9712), Detection("stop", 3725.0406, 3725.5, 0.8))
+LONG = Heard(
+    "some where/a recording.wav",
+    Prediction("right", 0.97, {"right": 0.97, "stop": 0.03}, accepted=True),
+    3800.0,
+    detections=FOUND,
+)
+WORD = Heard("b.wav", LONG.prediction, 0.9)
+
+
+def test_subrip() -> None:
+    """SubRip numbers its entries from one and writes hours, minutes, seconds, milliseconds."""
+    assert formatted(LONG, "srt") == (
+        "1\n00:00:00,820 --> 00:00:01,300\nright\n\n2\n01:02:05,041 --> 01:02:05,500\nstop\n"
+    )
+
+
+def test_labels() -> None:
+    """Audacity labels are start, end and label between tabs."""
+    assert formatted(LONG, "labels") == (
+        "0.820000\t1.300000\tright\n3725.040600\t3725.500000\tstop\n"
+    )
+
+
+def test_ctm() -> None:
+    """CTM lines are recording, channel, start, duration, word, confidence, without other spaces."""
+    assert formatted(LONG, "ctm") == (
+        "a_recording 1 0.820 0.480 right 0.9712\na_recording 1 3725.041 0.459 stop 0.8000\n"
+    )
+
+
+@pytest.mark.parametrize("form", ["srt", "labels", "ctm"])
+def test_a_short_sound_is_one_entry(form: str) -> None:
+    """A clip that is a command is one entry over its whole length; other clips are none."""
+    assert "right" in formatted(WORD, form)  # type: ignore[arg-type]
+    for label, accepted in (("_unknown_", True), ("_silence_", True), ("right", False)):
+        other = Prediction(label, 0.9, {label: 0.9}, accepted=accepted)
+        assert not formatted(dataclasses.replace(WORD, prediction=other), form)  # type: ignore[arg-type]
+
+
+def test_text_of_a_long_recording() -> None:
+    """A line a command, with the path in front where there are other recordings."""
+    assert detection_text(FOUND[0]) == "0.82 s  right  0.97"
+    assert heard_text(LONG, 1, several=False) == "0.82 s  right  0.97\n3725.04 s  stop  0.80"
+    for line in heard_text(LONG, 1, several=True).splitlines():
+        assert line.startswith("some where/a recording.wav  ")
+
+
+def test_text_without_a_command() -> None:
+    """A long recording without a command says so instead of nothing."""
+    nothing = dataclasses.replace(LONG, detections=())
+    assert heard_text(nothing, 1, several=False) == (
+        "some where/a recording.wav  no command in 3800.0 s"
+    )
+
+
+def test_text_of_a_word() -> None:
+    """A short sound stays one line with its best words."""
+    assert heard_text(WORD, 2, several=False) == "b.wav  right  0.97  stop  0.03"
+
+
+def test_two_recordings_of_a_name_do_not_share_a_file(tmp_path: Path) -> None:
+    """The second of two recordings with the same name is refused and the first one's file kept."""
+    write = Writer("srt", tmp_path / "new")
+    write(LONG)
+    before = (tmp_path / "new" / "a recording.srt").read_text()
+    with pytest.raises(ConfigError, match="some where/a recording"):
+        write(dataclasses.replace(WORD, path="else where/a recording.flac"))
+    assert (tmp_path / "new" / "a recording.srt").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"form": "srt", "as_json": True},
+        {"form": "text", "as_json": False, "with_out": True},
+        {"form": "labels", "several": True},
+        {"form": "srt", "out_is_file": True},
+    ],
+)
+def test_options_that_do_not_go_together(tmp_path: Path, options: dict[str, object]) -> None:
+    """A format nobody would get to see, or that would be mixed up, is refused before any work."""
+    file = tmp_path / "file"
+    file.touch()
+    out = file if options.get("out_is_file") else tmp_path if options.get("with_out") else None
+    with pytest.raises(ConfigError, match="expected"):
+        check_choice(
+            options["form"],  # type: ignore[arg-type]
+            out,
+            several=bool(options.get("several")),
+            as_json=bool(options.get("as_json")),
+        )
+
+
+def test_predict_writes_a_file_for_each_recording(
+    recogniser_file: Path, stream_file: Path, tmp_path: Path
+) -> None:
+    """`predict --format labels --out` writes what `predict --json` says."""
+    command = ["predict", "--model", str(recogniser_file), str(stream_file)]
+    record = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    done = CliRunner().invoke(app, [*command, "--format", "labels", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    rows = (tmp_path / "out" / "stream.txt").read_text().splitlines()
+    assert len(rows) == len(record["detections"]) > 0
+    for row, found in zip(rows, record["detections"], strict=True):
+        start, end, label = row.split("\t")
+        assert (float(start), float(end), label) == (
+            found["start_s"], found["end_s"], found["label"]
+        )  # fmt: skip

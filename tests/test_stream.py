@@ -1,0 +1,563 @@
+"""A stream gives the same commands however it is cut, one for each word, at the word's time."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+from conftest import GLIDES, speak
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from speechrec.augment import coloured_noise
+from speechrec.config import SILENCE, UNKNOWN
+from speechrec.errors import AudioError, ConfigError, SpeechrecError
+from speechrec.features import FrontEnd, clip_features
+from speechrec.locate import installed_models
+from speechrec.recognizer import Recognizer
+from speechrec.stream import Decider, Detection, Detector, Event, EventFinder, find_events
+
+RATE = 16_000
+# Of a made-up word, the part that is within 17 dB of its loudest.
+HALF_WORD_S = 0.25
+Array = npt.NDArray[np.float32]
+State = tuple[int, int, int, int, bytes, bytes]
+
+SHIPPED = installed_models()["commands-en"]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Recognizer:
+    """For what is true whatever the network answers."""
+    return Recognizer.load(SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def glides(recogniser_file: Path) -> Recognizer:
+    """It knows the made-up words rise, fall and high; low is unknown."""
+    return Recognizer.load(recogniser_file)
+
+
+def background(seconds: float, *, seed: int = 0, level: float = 0.003) -> Array:
+    rng = np.random.default_rng(seed)
+    return (level * rng.standard_normal(round(seconds * RATE))).astype(np.float32)
+
+
+def sentence(
+    words: Iterable[str], *, pause_s: float = 0.7, seed: int = 3
+) -> tuple[Array, list[tuple[str, float]]]:
+    """Words with pauses around them, and the second at which each has its middle."""
+    rng = np.random.default_rng(seed)
+    wave, middles = background(pause_s, seed=seed), []
+    for number, word in enumerate(words):
+        middles.append((word, len(wave) / RATE + 0.5))
+        pause = background(pause_s, seed=seed + number + 1)
+        wave = np.concatenate((wave, speak(word, rng=rng), pause))
+    return wave, middles
+
+
+TWO_WORDS, _ = sentence(("rise", "high"), pause_s=0.1)
+ONE_WORD = speak("fall", seconds=0.7, rng=np.random.default_rng(5))
+
+
+def pieces(wave: Array, sizes: Iterable[int]) -> Iterator[Array]:
+    """The wave in blocks of these sizes, over and over."""
+    start = 0
+    for size in cycle(sizes):
+        if start >= len(wave):
+            return
+        yield wave[start : start + size]
+        start += size
+
+
+def events_of(recognizer: Recognizer, blocks: Iterable[Array]) -> list[Event]:
+    return [event for events, _ in find_events(recognizer, blocks) for event in events]
+
+
+def states(events: Iterable[Event]) -> list[State]:
+    """Everything about events, to the last bit."""
+    return [
+        (e.centre, e.start, e.stop, e.known, e.posteriors.tobytes(), e.clip.tobytes())
+        for e in events
+    ]
+
+
+def detections_of(detector: Detector, blocks: Iterable[Array]) -> list[Detection]:
+    found = [found for block in blocks for found in detector.push(block)]
+    return found + detector.finish()
+
+
+@pytest.fixture
+def asked(shipped: Recognizer, monkeypatch: pytest.MonkeyPatch) -> list[Array]:
+    """Every (1024,) vector that the shipped network is given from now on."""
+    vectors: list[Array] = []
+    scores = shipped.scores
+
+    def spy(x: Array) -> Array:
+        vectors.extend(np.array(row) for row in x)
+        return scores(x)
+
+    monkeypatch.setattr(shipped, "scores", spy)
+    return vectors
+
+
+@pytest.fixture(scope="module")
+def whole(shipped: Recognizer) -> tuple[list[State], list[Detection]]:
+    """Events and detections of two words that come as one block."""
+    detector = Detector(shipped, thresholds=dict.fromkeys(shipped.keywords, 0.01))
+    return states(events_of(shipped, [TWO_WORDS])), detections_of(detector, [TWO_WORDS])
+
+
+sizes = st.lists(
+    st.one_of(
+        st.integers(0, 3), st.integers(0, 2000), st.sampled_from([159, 160, 479, 480, 481, 16_000])
+    ),
+    min_size=1,
+    max_size=30,
+).filter(lambda drawn: sum(drawn) >= 100)
+
+
+@settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(drawn=sizes)
+def test_how_a_stream_is_cut_does_not_show(
+    shipped: Recognizer, whole: tuple[list[State], list[Detection]], drawn: list[int]
+) -> None:
+    """Blocks of any sizes, empty ones among them, give bit for bit the same."""
+    events, detections = whole
+    assert len(events) >= 2
+    assert detections
+    assert states(events_of(shipped, pieces(TWO_WORDS, drawn))) == events
+    detector = Detector(shipped, thresholds=dict.fromkeys(shipped.keywords, 0.01))
+    assert detections_of(detector, pieces(TWO_WORDS, drawn)) == detections
+
+
+def test_sample_by_sample(shipped: Recognizer) -> None:
+    """Single samples give bit for bit the same, and an event comes with the sample it needs."""
+    finder, found = EventFinder(shipped), []
+    for number, sample in enumerate(ONE_WORD, 1):
+        for event in finder.push(np.array([sample])):
+            assert event.known == number
+            found.append(event)
+    found += finder.finish()
+    assert len(found) == 1
+    assert states(found) == states(events_of(shipped, [ONE_WORD]))
+
+
+def test_what_is_pushed_may_be_overwritten(shipped: Recognizer) -> None:
+    """A caller may use one buffer for all blocks."""
+    finder, buffer, found = EventFinder(shipped), np.empty(480, dtype=np.float32), []
+    for block in pieces(ONE_WORD, [480]):
+        buffer[: len(block)] = block
+        found += finder.push(buffer[: len(block)])
+    found += finder.finish()
+    assert states(found) == states(events_of(shipped, [ONE_WORD]))
+
+
+def test_two_streams_do_not_disturb_each_other(shipped: Recognizer) -> None:
+    """Finders with one recogniser keep their streams apart."""
+    one, other = EventFinder(shipped), EventFinder(shipped)
+    found: tuple[list[Event], list[Event]] = ([], [])
+    for left, right in zip(pieces(TWO_WORDS, [700]), pieces(TWO_WORDS[::-1], [700]), strict=True):
+        found[0].extend(one.push(left))
+        found[1].extend(other.push(right))
+    found[0].extend(one.finish())
+    found[1].extend(other.finish())
+    assert states(found[0]) == states(events_of(shipped, [TWO_WORDS]))
+    assert states(found[1]) == states(events_of(shipped, [TWO_WORDS[::-1].copy()]))
+
+
+@pytest.mark.parametrize("pause_s", [0.1, 0.7])
+@pytest.mark.parametrize("seed", [1, 3])
+def test_one_utterance_is_one_detection(glides: Recognizer, seed: int, pause_s: float) -> None:
+    """Each keyword is heard once, in order, and an unknown word not at all."""
+    said = ("rise", "high", "low", "fall", "rise", "high")
+    wave, middles = sentence(said, pause_s=pause_s, seed=seed)
+    detector = Detector(glides, thresholds=dict.fromkeys(glides.keywords, 0.6))
+    found = detections_of(detector, [wave])
+    assert [each.label for each in found] == [word for word in said if word != "low"]
+    known = [middle for word, middle in middles if word != "low"]
+    for each, middle in zip(found, known, strict=True):
+        # The times lie around the word, and it is certain soon after its end.
+        assert abs((each.start_s + each.end_s) / 2 - middle) < 0.03
+        assert each.start_s == pytest.approx(middle - HALF_WORD_S, abs=0.06)
+        assert each.end_s == pytest.approx(middle + HALF_WORD_S, abs=0.06)
+        assert each.end_s < each.known_s < middle + 0.5
+        assert 0.6 <= each.confidence <= 1
+
+
+@pytest.mark.parametrize("offset", [0, 1, 7, 120, 239, 240, 333, 479])
+def test_where_a_word_stands_between_two_windows_does_not_matter(
+    glides: Recognizer, offset: int
+) -> None:
+    """A word is found once, at its place, wherever it falls into the grid of windows."""
+    wave = np.concatenate((background(0.5)[:offset], ONE_WORD, background(0.5, seed=1)))
+    (event,) = events_of(glides, [wave])
+    assert event.centre == pytest.approx(offset + 0.35 * RATE, abs=0.03 * RATE)
+    assert glides.labels[int(event.posteriors.argmax())] == "fall"
+
+
+@pytest.mark.parametrize("cut", ["start", "end", "both"])
+def test_a_word_at_an_end_of_the_stream(glides: Recognizer, cut: str) -> None:
+    """A word that begins with the stream or ends with it is heard, at times within it."""
+    before = background(0 if cut in ("start", "both") else 0.613)
+    after = background(0 if cut in ("end", "both") else 0.6, seed=1)
+    wave = np.concatenate((before, ONE_WORD[:9333], after))
+    detector = Detector(glides, thresholds=dict.fromkeys(glides.keywords, 0.3))
+    (found,) = detections_of(detector, [wave])
+    assert found.label == "fall"
+    assert found.start_s == pytest.approx(len(before) / RATE + 0.1, abs=0.1)
+    assert 0 <= found.start_s < found.end_s <= found.known_s <= len(wave) / RATE
+
+
+def test_sound_that_breaks_off_ends_with_the_stream(shipped: Recognizer) -> None:
+    """The end of a word that the stream cuts off is no later than the last sample."""
+    wave = np.concatenate((background(0.5), ONE_WORD[:5555]))
+    events = events_of(shipped, [wave])
+    assert events
+    assert all(e.start < e.stop <= len(wave) and e.known <= len(wave) for e in events)
+    assert events[-1].stop > len(wave) - RATE // 20
+
+
+@pytest.mark.parametrize("pause", [0, 1, 4000, 8000])
+def test_finish_without_a_sample(shipped: Recognizer, pause: int) -> None:
+    """An empty stream, or one of a few zeros, ends with nothing heard."""
+    assert EventFinder(shipped).finish() == []
+    detector = Detector(shipped)
+    assert detector.push(np.zeros(pause, dtype=np.float32)) == []
+    assert detector.finish() == []
+    assert events_of(shipped, []) == []
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
+def test_what_is_no_number_is_refused(shipped: Recognizer, value: float) -> None:
+    """NaN and infinity are an error that says so, and the stream goes on as if not pushed."""
+    finder = EventFinder(shipped)
+    found = finder.push(ONE_WORD[:5000])
+    block = np.zeros(300)
+    block[200] = value
+    with np.errstate(over="ignore"), pytest.raises(AudioError, match="NaN or infinity") as caught:
+        finder.push(block)
+    assert caught.value.kind == "not_finite"
+    assert "expected" in str(caught.value)
+    found += finder.push(ONE_WORD[5000:]) + finder.finish()
+    assert states(found) == states(events_of(shipped, [ONE_WORD]))
+
+
+@pytest.mark.parametrize("level", [1.5, 1e10, 1e18, 1e19, 3e38])
+def test_what_is_too_loud_is_full_scale(shipped: Recognizer, level: float) -> None:
+    """Samples beyond full scale, however far, are heard as full scale, with finite posteriors."""
+    wave = background(1.5)
+    wave[12_000:12_400] = 1
+    events = events_of(shipped, [np.where(wave == 1, np.float32(level), wave)])
+    assert events
+    assert all(np.isfinite(event.posteriors).all() for event in events)
+    assert states(events) == states(events_of(shipped, [wave]))
+
+
+@pytest.mark.parametrize("shape", [(), (1, 100), (100, 2)])
+def test_samples_of_another_shape_are_refused(shipped: Recognizer, shape: tuple[int, ...]) -> None:
+    """Only one channel is a stream."""
+    with pytest.raises(ValueError, match="expected samples"):
+        EventFinder(shipped).push(np.zeros(shape, dtype=np.float32))
+
+
+def test_no_frame_is_computed_twice(
+    shipped: Recognizer, asked: list[Array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each stretch of sound goes through the FFT at most once, though windows overlap."""
+    computed: list[bytes] = []
+    log_mel = FrontEnd.log_mel
+
+    def spy(front_end: FrontEnd, wave: Array, out: Array) -> None:
+        config = front_end.config
+        for start in range(0, out.shape[1] * config.hop_samples, config.hop_samples):
+            # No two stretches of noise are alike.
+            computed.append(wave[start : start + config.window_samples].tobytes())
+        log_mel(front_end, wave, out)
+
+    wave, _ = sentence(("rise", "low", "fall", "high"), pause_s=0.05)
+    monkeypatch.setattr(FrontEnd, "log_mel", spy)
+    events_of(shipped, pieces(wave, [1000, 77]))
+    assert len(asked) >= 8
+    assert len(computed) == len(set(computed))
+    # Without the ring it would be one window's frames for each question.
+    assert len(computed) < 27 * len(asked) / 2
+
+
+def test_the_network_is_asked_about_the_clip(shipped: Recognizer, asked: list[Array]) -> None:
+    """A window's frames are those of its clip; the last five are the ones before, mirrored."""
+    wave, _ = sentence(("rise", "fall", "high"), pause_s=0.1)
+    events = events_of(shipped, pieces(wave, [313]))
+    assert len(events) >= 3
+    for event in events:
+        picture = clip_features(event.clip[np.newaxis], shipped.config).reshape(32, 32)
+        given = min(
+            (vector.reshape(32, 32) for vector in asked),
+            key=lambda vector: float(np.abs(vector - picture)[:, :27].max()),
+        )
+        np.testing.assert_allclose(given[:, :27], picture[:, :27], rtol=0, atol=1e-4)
+        np.testing.assert_array_equal(given[:, 27:], given[:, 26:21:-1])
+
+
+def test_the_clip_is_the_stream_mirrored(shipped: Recognizer) -> None:
+    """The clip is 0.85 s of the stream around its event, and the end of that backwards."""
+    for event in events_of(shipped, [TWO_WORDS]):
+        clip, heard = event.clip, 13_600
+        assert clip.shape == (RATE,)
+        padded = np.concatenate((np.zeros(RATE // 2, np.float32), TWO_WORDS))
+        windows = [
+            start
+            for start in range(0, len(padded) - heard, 480)
+            if np.array_equal(padded[start : start + heard], clip[:heard])
+        ]
+        assert len(windows) == 1
+        np.testing.assert_array_equal(clip[heard:], clip[heard - 1 : 2 * heard - RATE - 1 : -1])
+        # The event stands in the middle of it.
+        assert abs(event.centre - (windows[0] - RATE // 2) - RATE // 2) <= 720
+
+
+def test_posteriors_are_the_mean_of_those_around(shipped: Recognizer, asked: list[Array]) -> None:
+    """A word alone is asked about three times, and its posteriors are the mean."""
+    (event,) = events_of(shipped, [np.concatenate((background(0.4), ONE_WORD, background(0.4)))])
+    assert len(asked) == 3
+    mean = shipped.scores(np.stack(asked[:3])).mean(axis=0)
+    np.testing.assert_allclose(event.posteriors, mean, atol=1e-6)
+    assert event.posteriors.shape == (len(shipped.labels),)
+
+
+def hum(samples: int) -> Array:
+    return (0.1 * np.sin(2 * np.pi * 50 * np.arange(samples) / RATE)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: np.zeros(n),
+        lambda n: np.full(n, 0.3),
+        hum,
+        lambda n: 1e-5 * np.sin(np.arange(n) / 3) * (np.arange(n) % RATE < 3000),
+        lambda n: background(n / RATE, level=1e-4),
+        lambda n: background(n / RATE, level=0.1),
+        lambda n: 0.1 * hum(n) + background(n / RATE, level=0.001),
+    ],
+    ids=["zeros", "constant", "hum", "below -75 dB", "hiss", "loud hiss", "hum and hiss"],
+)  # fmt: skip
+def test_silence_never_asks_the_network(
+    shipped: Recognizer, asked: list[Array], make: Callable[[int], Array]
+) -> None:
+    """Where nothing but a steady background sounds, energies are all that is computed."""
+    assert events_of(shipped, [np.float32(make(6 * RATE))]) == []
+    assert asked == []
+
+
+def in_noise(word: Array, colour: str, snr_db: float, seed: int) -> Array:
+    """Two seconds of noise with the word in the middle, so far above it in its loud part."""
+    rng = np.random.default_rng(seed)
+    noise = coloured_noise(rng, 2 * RATE, colour=colour, sample_rate_hz=RATE)
+    powers = np.square(word[: len(word) // 160 * 160]).reshape(-1, 160).mean(axis=1)
+    power = float(powers[powers > 0.01 * powers.max()].mean())
+    scale = np.sqrt(power / float(np.square(noise).mean())) * 10 ** (-snr_db / 20)
+    wave = noise * np.float32(scale)
+    start = RATE - len(word) // 2
+    wave[start : start + len(word)] += word
+    return np.clip(wave, -1, 1)
+
+
+@pytest.mark.parametrize("colour", ["white", "pink"])
+@pytest.mark.parametrize("word", GLIDES)
+@pytest.mark.parametrize("speaker", [0.85, 1.15])
+def test_a_word_10_db_above_noise_passes_the_gate(
+    shipped: Recognizer, asked: list[Array], word: str, speaker: float, colour: str
+) -> None:
+    """The network is asked while the word is in the middle of the window."""
+    spoken = speak(word, speaker=speaker, seconds=0.8, rng=np.random.default_rng(4))
+    events = events_of(shipped, [in_noise(spoken, colour, 10, seed=6)])
+    assert asked
+    assert any(abs(event.centre - RATE) < RATE // 10 for event in events)
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Array]]:
+    """Three of the shipped recogniser's commands in synthetic voices, a second each."""
+    pytest.importorskip("py_nanotts")
+    folder = tmp_path_factory.mktemp("voices") / "spoken"
+    # By itself: one of the engines cannot share a process with TensorFlow.
+    synth = [
+        sys.executable, "-m", "speechrec", "synth", "--words", "yes,left,stop", "--voices", "4",
+        "--out", str(folder),
+    ]  # fmt: skip
+    subprocess.run(synth, check=True, capture_output=True)
+    return [
+        (word, soundfile.read(path, dtype="float32")[0])
+        for word in ("yes", "left", "stop")
+        for path in sorted((folder / word).glob("*.wav"))
+    ]
+
+
+def test_spoken_words_10_db_above_noise_pass_the_gate(
+    shipped: Recognizer, asked: list[Array], voices: list[tuple[str, Array]]
+) -> None:
+    """Not one of the words of synthetic voices is kept from the network."""
+    for number, (_, word) in enumerate(voices):
+        before = len(asked)
+        events_of(shipped, [in_noise(word, "pink", 10, seed=number)])
+        assert len(asked) > before
+
+
+def test_spoken_words_are_heard_once(shipped: Recognizer, voices: list[tuple[str, Array]]) -> None:
+    """The shipped recogniser hears most words of synthetic voices, and none twice."""
+    labels = [
+        [found.label for found in detections_of(Detector(shipped), [np.pad(wave, RATE // 2)])]
+        for _, wave in voices
+    ]
+    assert max(map(len, labels)) == 1
+    right = sum(heard == [word] for heard, (word, _) in zip(labels, voices, strict=True))
+    # Synthesisers are no people: a voice may fail, most must not.
+    assert right >= 0.6 * len(voices)
+
+
+def held(finder: EventFinder) -> int:
+    """Bytes of all arrays that a finder keeps alive."""
+    arrays = [value for value in vars(finder).values() if isinstance(value, np.ndarray)]
+    for value in vars(finder).values():
+        if isinstance(value, list):
+            arrays += [item for window in value for item in window if isinstance(item, np.ndarray)]
+    return sum((array if array.base is None else array.base).nbytes for array in arrays)
+
+
+@pytest.mark.parametrize("block_s", [0.1, 20.0])
+@pytest.mark.parametrize("make", [background, lambda s: np.tile(ONE_WORD, 1 + int(s / 0.7))])
+def test_memory_does_not_grow(
+    shipped: Recognizer, make: Callable[[float], Array], block_s: float
+) -> None:
+    """Whether a second has come in or forty, in small blocks or large, about the same is kept."""
+    finder, most = EventFinder(shipped), 0
+    for block in pieces(make(40.0), [round(block_s * RATE)]):
+        finder.push(block)
+        most = max(most, held(finder))
+    # Three windows, a clip that is coming in, and the ring of frames.
+    assert 0 < most < 6 * 4 * RATE
+
+
+def event(
+    labels: tuple[str, ...], best: str, value: float, *, at_s: float, known_s: float = 0.0
+) -> Event:
+    """An event of half a second, with one label at ``value`` and the rest shared by the others."""
+    rest = (1 - value) / (len(labels) - 1)
+    posteriors = np.array([value if label == best else rest for label in labels], dtype=np.float32)
+    centre = round(at_s * RATE)
+    return Event(
+        centre, centre - RATE // 4, centre + RATE // 4, round(known_s * RATE), posteriors,
+        np.zeros(0, dtype=np.float32),
+    )  # fmt: skip
+
+
+LABELS = ("yes", "no", UNKNOWN, SILENCE)
+
+
+def decider(yes: float = 0.5, no: float = 0.5) -> Decider:
+    return Decider(LABELS, {"yes": yes, "no": no}, rate_hz=RATE)
+
+
+def test_a_detection_is_what_the_event_says() -> None:
+    """Label, times in seconds and confidence are those of the event."""
+    found = decider()(event(LABELS, "no", 0.75, at_s=2.0, known_s=2.5))
+    assert found == Detection("no", 1.75, 2.25, 0.75, 2.5)
+    assert found.record() == {"label": "no", "start_s": 1.75, "end_s": 2.25, "confidence": 0.75}
+    assert json.loads(json.dumps(found.record())) == found.record()
+
+
+@pytest.mark.parametrize(
+    ("best", "value", "heard"),
+    [
+        ("yes", 0.5, True), ("yes", 0.4999, False), ("no", 0.75, True), ("no", 0.7499, False),
+        (UNKNOWN, 0.99, False), (SILENCE, 0.99, False),
+    ],
+)  # fmt: skip
+def test_a_command_counts_from_its_own_threshold_on(best: str, value: float, heard: bool) -> None:
+    """At or above the threshold of its label is a command; unknown and silence never are."""
+    decide = decider(yes=0.5, no=0.75)
+    assert (decide(event(LABELS, best, value, at_s=1)) is not None) == heard
+
+
+@pytest.mark.parametrize("value", [0.9, 1.0])
+def test_a_threshold_of_one_mutes(value: float) -> None:
+    """A command with a threshold of 1 is never heard, though posteriors are rounded to 1."""
+    assert decider(yes=1.0)(event(LABELS, "yes", value, at_s=1)) is None
+    assert decider(no=1.0)(event(LABELS, "yes", value, at_s=1)) is not None
+
+
+def test_a_threshold_of_one_mutes_a_detector(glides: Recognizer) -> None:
+    """A muted command is left out of a stream, the others are heard."""
+    wave, _ = sentence(("rise", "high", "fall"))
+    detector = Detector(glides, thresholds={"rise": 1.0, "high": 0.5, "fall": 0.5})
+    assert [found.label for found in detections_of(detector, [wave])] == ["high", "fall"]
+
+
+@pytest.mark.parametrize(
+    ("later_s", "times"), [(0.03, 1), (0.3, 1), (0.599, 1), (0.6, 2), (1.0, 2)]
+)
+@pytest.mark.parametrize("second", ["yes", "no"])
+def test_refractory_time(second: str, later_s: float, times: int) -> None:
+    """After a command nothing is heard for 0.6 s, that or another."""
+    decide = decider()
+    said = [("yes", 1.0), (second, 1 + later_s)]
+    found = [decide(event(LABELS, label, 0.9, at_s=at_s)) for label, at_s in said]
+    assert len(list(filter(None, found))) == times
+
+
+def test_what_is_no_command_starts_no_refractory_time() -> None:
+    """An unknown word or an uncertain one does not hide the command after it."""
+    decide = decider()
+    found = [
+        decide(event(LABELS, best, value, at_s=at_s))
+        for best, value, at_s in [("no", 0.4, 1.0), (UNKNOWN, 0.9, 1.1), ("yes", 0.9, 1.2)]
+    ]
+    assert [each.label for each in found if each] == ["yes"]
+
+
+def test_the_first_moment_can_hold_a_command() -> None:
+    """No refractory time runs when a stream begins."""
+    assert decider()(event(LABELS, "yes", 0.9, at_s=0.0)) is not None
+
+
+@pytest.mark.parametrize(
+    ("label", "value"),
+    [("maybe", 0.5), (UNKNOWN, 0.5), (SILENCE, 0.5), ("yes", 1.01), ("yes", -0.1),
+     ("yes", float("nan"))],
+)  # fmt: skip
+def test_thresholds_of_no_use_are_refused(shipped: Recognizer, label: str, value: float) -> None:
+    """A threshold for no command, or outside 0 to 1, is an error that names both."""
+    with pytest.raises(ConfigError) as caught:
+        Detector(shipped, thresholds={label: value})
+    assert isinstance(caught.value, SpeechrecError)
+    assert f"{value}" in str(caught.value)
+    assert repr(label) in str(caught.value)
+    assert "yes, no, up" in str(caught.value)
+
+
+def test_thresholds_not_given_are_the_recognisers(glides: Recognizer) -> None:
+    """Given thresholds replace the recogniser's one by one."""
+    wave, _ = sentence(("rise", "high"))
+    glides.stream_thresholds.update({"rise": 1.0, "high": 0.5})
+    try:
+        kept = detections_of(Detector(glides, thresholds={"fall": 0.5}), [wave])
+        replaced = detections_of(Detector(glides, thresholds={"rise": 0.5}), [wave])
+    finally:
+        glides.stream_thresholds.update(dict.fromkeys(glides.keywords, glides.threshold))
+    assert [found.label for found in kept] == ["high"]
+    assert [found.label for found in replaced] == ["rise", "high"]
+
+
+def test_events_come_with_the_length_of_their_block(shipped: Recognizer) -> None:
+    """`find_events` counts the samples of each block, and none for the end."""
+    counts = [count for _, count in find_events(shipped, islice(pieces(TWO_WORDS, [7000]), 4))]
+    assert counts == [7000, 7000, 7000, 7000, 0]

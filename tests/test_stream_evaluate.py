@@ -1,0 +1,358 @@
+"""Misses, false alarms, latency and the DET curve are those that follow from events and truth."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import speak
+
+from speechrec.config import SILENCE, UNKNOWN
+from speechrec.errors import AudioError, DatasetError
+from speechrec.labels import Command, write_labels
+from speechrec.recognizer import Recognizer
+from speechrec.stream import Event
+from speechrec.stream_evaluate import (
+    Heard,
+    StreamFigures,
+    evaluate_streams,
+    hear_folder,
+    stream_figures,
+)
+from speechrec.stream_report import det_figure, to_html, to_text
+
+RATE = 16_000
+LABELS = ("yes", "no", UNKNOWN, SILENCE)
+
+
+def stub(yes: float = 0.5, no: float = 0.5) -> Any:
+    """What figures need of a recogniser; its network has already been asked."""
+    return SimpleNamespace(
+        labels=LABELS,
+        keywords=("yes", "no"),
+        stream_thresholds={"yes": yes, "no": no},
+        config=SimpleNamespace(sample_rate_hz=RATE),
+    )
+
+
+def event(label: str, at_s: float, value: float = 0.9, *, known_s: float | None = None) -> Event:
+    """Half a second around ``at_s``, certain 0.4 s after that."""
+    posteriors = np.full(len(LABELS), (1 - value) / 3, dtype=np.float32)
+    posteriors[LABELS.index(label)] = value
+    centre, known = round(at_s * RATE), round((at_s + 0.4 if known_s is None else known_s) * RATE)
+    return Event(
+        centre, centre - RATE // 4, centre + RATE // 4, known, posteriors,
+        np.zeros(0, dtype=np.float32),
+    )  # fmt: skip
+
+
+def heard(
+    truth: Sequence[Command], events: Sequence[Event], *, seconds: float = 360.0
+) -> list[Heard]:
+    return [Heard(Path("a.wav"), "10dB", seconds, tuple(truth), tuple(events))]
+
+
+def figures(truth: Sequence[Command], events: Sequence[Event]) -> StreamFigures:
+    """Of a recording of six minutes, so that one false alarm is ten an hour."""
+    return stream_figures(stub(), heard(truth, events))
+
+
+YES = Command("yes", 1.0, 1.5)
+
+
+def test_all_is_heard() -> None:
+    """Commands that are heard at their time are neither missed nor false."""
+    truth = [YES, Command("no", 3.0, 3.4), Command("yes", 5.0, 5.6)]
+    found = figures(truth, [event("yes", 1.2), event("no", 3.2), event("yes", 5.3)])
+    assert (found.said, found.missed, found.miss_rate) == (3, 0, 0.0)
+    assert (found.false_alarms, found.false_alarms_per_hour) == (0, 0.0)
+    assert (found.mistaken, found.twice) == (0, 0)
+    assert (found.condition, found.recordings, found.hours) == ("10dB", 1, 0.1)
+
+
+@pytest.mark.parametrize(
+    "events", [[], [event("yes", 1.2, 0.45)], [event(UNKNOWN, 1.2)], [event("yes", 2.5)]]
+)
+def test_a_miss(events: list[Event]) -> None:
+    """A command without a detection of it in its time is missed."""
+    found = figures([YES, Command("no", 9, 9.5)], [*events, event("no", 9.2)])
+    assert (found.said, found.missed, found.miss_rate) == (2, 1, 0.5)
+    assert found.per_command["yes"].missed == 1
+    assert found.per_command["no"].missed == 0
+
+
+def test_a_false_alarm() -> None:
+    """A detection where nothing is said is a false alarm, by the hour of sound."""
+    found = figures([YES], [event("yes", 1.2), event("no", 20), event("no", 30), event("yes", 40)])
+    assert (found.missed, found.false_alarms, found.mistaken) == (0, 3, 0)
+    assert found.false_alarms_per_hour == pytest.approx(30)
+    assert found.per_command["no"].false_alarms == 2
+    assert found.per_command["yes"].false_alarms == 1
+
+
+def test_a_mistaken_word() -> None:
+    """Another command than was said is a miss of the one and a false alarm of the other."""
+    found = figures([YES], [event("no", 1.2)])
+    assert (found.missed, found.false_alarms, found.mistaken, found.twice) == (1, 1, 1, 0)
+    assert found.per_command["yes"].missed == 1
+    assert found.per_command["no"].false_alarms == 1
+    assert found.per_command["no"].said == 0
+
+
+def test_heard_twice() -> None:
+    """A second detection of one utterance is no false alarm, but told."""
+    truth = [Command("yes", 1.0, 2.0)]
+    found = figures(truth, [event("yes", 1.2), event("yes", 1.9)])
+    assert (found.missed, found.false_alarms, found.twice) == (0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("at_s", "missed"), [(0.74, 1), (0.76, 0), (1.25, 0), (1.74, 0), (1.76, 1)]
+)
+def test_a_detection_counts_up_to_a_quarter_of_a_second_beside_the_word(
+    at_s: float, missed: int
+) -> None:
+    """The middle of a detection may be 0.25 s outside the word, not more."""
+    found = figures([YES], [event("yes", at_s)])
+    assert (found.missed, found.false_alarms) == (missed, missed)
+
+
+def test_the_nearest_command_counts() -> None:
+    """Between two commands, a detection is of the one that is nearer to its middle."""
+    truth = [YES, Command("no", 1.8, 2.2)]
+    assert figures(truth, [event("yes", 1.6)]).per_command["yes"].missed == 0
+    assert figures(truth, [event("yes", 1.7)]).mistaken == 1
+
+
+def test_latency() -> None:
+    """From the end of the word to when it was certain; median and 95 % of those heard."""
+    truth = [Command("yes", 10 * n, 10 * n + 0.5) for n in range(21)]
+    events = [
+        event("yes", 10 * n + 0.25, known_s=10 * n + 0.5 + 0.01 * n) for n in reversed(range(21))
+    ]
+    found = figures(truth, sorted(events, key=lambda each: each.centre))
+    assert found.latency_median_s == pytest.approx(0.10)
+    assert found.latency_95_s == pytest.approx(0.19)
+    nothing = figures([YES], [])
+    assert (nothing.latency_median_s, nothing.latency_95_s) == (None, None)
+
+
+def test_recordings_without_commands() -> None:
+    """Sound in which nothing is said has false alarms and no misses."""
+    found = figures([], [event("yes", 4)])
+    assert (found.said, found.missed, found.miss_rate, found.false_alarms) == (0, 0, 0.0, 1)
+
+
+def test_recordings_are_added_up() -> None:
+    """The times of one recording say nothing about another."""
+    both = [*heard([YES], [event("yes", 1.2)]), *heard([YES], [event("yes", 100)])]
+    found = stream_figures(stub(), both)
+    assert (found.recordings, found.said, found.missed, found.false_alarms) == (2, 2, 1, 1)
+    assert found.hours == pytest.approx(0.2)
+    assert found.false_alarms_per_hour == pytest.approx(5)
+
+
+def test_the_recognisers_thresholds_count() -> None:
+    """What is heard depends on the threshold of each command."""
+    events = [event("yes", 1.2, 0.7), event("no", 3.2, 0.7)]
+    found = stream_figures(stub(yes=0.6, no=0.8), heard([YES, Command("no", 3.0, 3.4)], events))
+    assert {label: each.missed for label, each in found.per_command.items()} == {"yes": 0, "no": 1}
+
+
+def many(rng: np.random.Generator) -> list[Heard]:
+    """300 commands and as many false alarms, two seconds apart, as sure as can be or not."""
+    truth, events = [], []
+    for number in range(600):
+        label = ("yes", "no")[number % 2]
+        said = number % 4 < 2
+        if said:
+            truth.append(Command(label, 2 * number + 0.75, 2 * number + 1.25))
+        value = 1 / (1 + np.exp(-rng.normal(2.0 if said else 0.0, 2.0)))
+        events.append(event(label, 2 * number + 1, max(0.26, float(value))))
+    return heard(truth, events, seconds=1200)
+
+
+@pytest.mark.parametrize("thresholds", [(0.5, 0.5), (0.9, 0.3), (0.0, 1.0)])
+def test_the_det_curve_is_monotone(
+    rng: np.random.Generator, thresholds: tuple[float, float]
+) -> None:
+    """Higher thresholds: fewer false alarms, more misses; the curve goes from end to end."""
+    found = stream_figures(stub(*thresholds), many(rng))
+    rates, misses = map(np.array, zip(*found.det, strict=True))
+    assert (np.diff(rates) <= 0).all()
+    assert (np.diff(misses) >= 0).all()
+    assert len(found.det) == 49
+    if thresholds == (0.5, 0.5):
+        assert misses[0] < 0.05
+        assert misses[-1] > 0.9
+        assert rates[-1] < 0.05 * rates[0]
+
+
+def test_the_det_curve_passes_through_the_figures(rng: np.random.Generator) -> None:
+    """In its middle stand the recogniser's own thresholds."""
+    found = stream_figures(stub(0.8, 0.4), many(rng))
+    assert found.false_alarms_per_hour > 0
+    assert 0 < found.miss_rate < 1
+    assert found.det[24] == pytest.approx((found.false_alarms_per_hour, found.miss_rate))
+
+
+def test_figures_are_json(rng: np.random.Generator) -> None:
+    """What ``--json`` prints are plain values under the names of the figures."""
+    record = json.loads(json.dumps(figures([YES], [event("no", 1.2)]).to_json(), allow_nan=False))
+    assert record["per_command"]["yes"] == {"said": 1, "missed": 1, "false_alarms": 0}
+    assert record["condition"] == "10dB"
+    assert record["latency_median_s"] is None
+    assert len(record["det"]) == 49
+
+
+@pytest.fixture(scope="module")
+def glides(recogniser_file: Path) -> Recognizer:
+    """It knows the made-up words rise, fall and high."""
+    return Recognizer.load(recogniser_file)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Write a recording of words two seconds apart, with its labels."""
+
+    def write(name: str, words: Sequence[str], *, labels: Sequence[str] | None = None) -> Path:
+        rng = np.random.default_rng(8)
+        wave = 0.003 * rng.standard_normal(2 * RATE * (len(words) + 1))
+        truth = []
+        for number, word in enumerate(words):
+            start = 2 * RATE * number + RATE
+            wave[start : start + RATE] += speak(word, rng=rng)
+            label = (labels or words)[number]
+            truth.append(Command(label, start / RATE + 0.25, start / RATE + 0.75))
+        soundfile.write(tmp_path / name, wave, RATE)
+        write_labels((tmp_path / name).with_suffix(".txt"), truth)
+        return tmp_path
+
+    return write
+
+
+def test_a_folder_of_recordings(glides: Recognizer, write: Callable[..., Path]) -> None:
+    """Each condition of a mix has its figures, in the order of the recordings."""
+    calls: list[tuple[int, int]] = []
+    write("10dB-000.wav", ["fall", "rise"], labels=["fall", "high"])
+    write("clean-000.wav", ["rise", "high", "fall"])
+    folder = write("clean-001.wav", ["high"])
+    rows = [
+        {"file": "10dB-000.wav", "snr_db": 10.0}, {"file": "clean-000.wav", "snr_db": None},
+        {"file": "clean-001.wav", "snr_db": None},
+    ]  # fmt: skip
+    (folder / "mix.json").write_text(json.dumps({"recordings": rows}))
+    noisy, clean = evaluate_streams(glides, folder, progress=lambda *call: calls.append(call))
+    assert (noisy.condition, noisy.recordings, noisy.said) == ("10dB", 1, 2)
+    assert (noisy.missed, noisy.mistaken) == (1, 1)
+    assert (clean.condition, clean.recordings, clean.said) == ("clean", 2, 4)
+    assert (clean.missed, clean.mistaken, clean.twice) == (0, 0, 0)
+    assert clean.hours * 3600 == pytest.approx(12)
+    assert clean.latency_median_s is not None
+    assert 0 < clean.latency_median_s < 0.5
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_recordings_of_ones_own(glides: Recognizer, write: Callable[..., Path]) -> None:
+    """Without mix.json all recordings are one condition, and no clips are kept in memory."""
+    (item,) = hear_folder(glides, write("mine.wav", ["rise", "high"]))
+    assert (item.condition, item.seconds) == ("all", 6.0)
+    assert [command.label for command in item.truth] == ["rise", "high"]
+    assert len(item.events) >= 2
+    assert all(len(each.clip) == 0 for each in item.events)
+
+
+def test_nothing_to_hear(glides: Recognizer, tmp_path: Path) -> None:
+    """No folder, or one without recordings, is an error that says how to make some."""
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(DatasetError, match="make some with: speechrec mix") as caught:
+            evaluate_streams(glides, folder)
+        assert str(folder) in str(caught.value)
+
+
+def test_recordings_need_labels(glides: Recognizer, write: Callable[..., Path]) -> None:
+    """A recording without labels is an error that names the file that is expected."""
+    folder = write("a.wav", ["rise"])
+    (folder / "a.txt").unlink()
+    with pytest.raises(DatasetError, match=r"Audacity labels in .*a\.txt"):
+        evaluate_streams(glides, folder)
+
+
+def test_labels_of_no_command(glides: Recognizer, write: Callable[..., Path]) -> None:
+    """A label the recogniser does not know is an error that says what it knows."""
+    folder = write("a.wav", ["rise", "low"])
+    with pytest.raises(DatasetError, match=r"a\.txt.*'low'; it knows rise, fall, high"):
+        evaluate_streams(glides, folder)
+
+
+def test_a_recording_that_cannot_be_read(glides: Recognizer, write: Callable[..., Path]) -> None:
+    """A measurement leaves nothing out: a recording that cannot be read is an error."""
+    folder = write("a.wav", ["rise"])
+    (folder / "a.wav").write_bytes(b"no sound")
+    with pytest.raises(AudioError, match=r"a\.wav"):
+        evaluate_streams(glides, folder)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", "null", '{"recordings": 3}', '{"recordings": [{"file": "a.wav"}]}',
+     '{"recordings": [{"file": "a.wav", "snr_db": "loud"}]}', '{"recordings": ["a.wav"]}'],
+)  # fmt: skip
+def test_a_mix_json_of_something_else(
+    glides: Recognizer, write: Callable[..., Path], text: str
+) -> None:
+    """A mix.json that mix did not write is an error that names it."""
+    folder = write("a.wav", ["rise"])
+    (folder / "mix.json").write_text(text)
+    with pytest.raises(DatasetError, match=r"mix\.json: expected what speechrec mix writes"):
+        evaluate_streams(glides, folder)
+
+
+@pytest.fixture
+def conditions() -> list[StreamFigures]:
+    """Two conditions, one with nothing heard."""
+    quiet = Heard(Path("b.wav"), "clean", 720.0, (YES,), ())
+    return [
+        figures([YES, Command("no", 3, 3.5)], [event("yes", 1.2), event("yes", 9)]),
+        stream_figures(stub(), [quiet]),
+    ]
+
+
+def test_text(conditions: list[StreamFigures]) -> None:
+    """The table has a line a condition with its figures, and one with its commands."""
+    lines = to_text(conditions).splitlines()
+    assert lines[1].split() == [
+        "10dB", "0.10", "2", "1", "50.0%", "1", "10.0", "an", "hour", "0", "0.10", "s", "0.10", "s",
+    ]  # fmt: skip
+    assert lines[2].split()[:5] == ["clean", "0.20", "1", "1", "100.0%"]
+    assert lines[2].split()[-2:] == ["-", "-"]
+    assert "10dB      yes 0/1 +1  no 1/1 +0" in lines
+    assert "clean     yes 1/1 +0  no 0/0 +0" in lines
+
+
+def test_page(conditions: list[StreamFigures]) -> None:
+    """The page says what the text says, draws the curves, and needs nothing else."""
+    page = to_html(conditions, title="a <recogniser>")
+    assert "a &lt;recogniser&gt;" in page
+    for line in filter(None, to_text(conditions).splitlines()):
+        assert line in page
+    assert "<svg" in page or "data:image" in page
+    assert 'src="http' not in page
+
+
+def test_det_figure(conditions: list[StreamFigures]) -> None:
+    """A line a condition through its curve, and its own point on it."""
+    (axes,) = det_figure(conditions).axes
+    lines = axes.get_lines()
+    assert len(lines) == 4
+    for each, line, point in zip(conditions, lines[::2], lines[1::2], strict=True):
+        assert line.get_label() == each.condition
+        np.testing.assert_allclose(
+            np.transpose(line.get_data()), [(rate, 100 * miss) for rate, miss in each.det]
+        )
+        own = (each.false_alarms_per_hour, 100 * each.miss_rate)
+        np.testing.assert_allclose(np.ravel(point.get_data()), own)

@@ -1,0 +1,162 @@
+"""Thresholds from false alarms: counted where there is enough sound, extrapolated where not."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from speechrec.bundle import read_bundle
+from speechrec.cli import app
+from speechrec.errors import DatasetError
+from speechrec.negatives import find_negatives
+from speechrec.recognizer import Recognizer
+from speechrec.thresholds import (
+    LEAST_THRESHOLD,
+    FalseAlarms,
+    choose_thresholds,
+    count_false_alarms,
+)
+
+LABELS = ("yes", "no", "up", "down")
+
+
+def alarms(
+    rng: np.random.Generator, hours: float, *, per_hour: float = 3000, spread: float = 1.5
+) -> FalseAlarms:
+    """Logistic log-odds around -5, a quarter of them for each of four commands."""
+    count = round(hours * per_hour / len(LABELS))
+    logits = rng.logistic(-5, spread, (len(LABELS), count))
+    posteriors = np.sort(1 / (1 + np.exp(-logits)), axis=1)[:, ::-1]
+    return FalseAlarms(dict(zip(LABELS, posteriors, strict=True)), hours)
+
+
+def rate(measured: FalseAlarms, thresholds: dict[str, float]) -> float:
+    """False alarms an hour at thresholds."""
+    above = sum((measured.confidences[k] >= v).sum() for k, v in thresholds.items())
+    return float(above) / measured.hours
+
+
+def test_counted(rng: np.random.Generator) -> None:
+    """With much sound there are as many false alarms as wanted and not one more."""
+    measured = alarms(rng, 100)
+    chosen = choose_thresholds(measured, per_hour=2)
+    assert chosen.extrapolated == ()
+    assert rate(measured, chosen.thresholds) == pytest.approx(2, abs=0.04)
+    assert rate(measured, chosen.thresholds) <= 2
+
+
+def test_every_command_has_the_same_share(rng: np.random.Generator) -> None:
+    """A command that is often heard by mistake gets a higher threshold than one that is not."""
+    measured = alarms(rng, 100)
+    often = measured.confidences["up"] ** 0.5
+    uneven = FalseAlarms({**measured.confidences, "up": often}, measured.hours)
+    chosen = choose_thresholds(uneven, per_hour=2).thresholds
+    assert chosen["up"] > max(chosen[label] for label in LABELS if label != "up")
+    assert (often >= chosen["up"]).sum() == pytest.approx(50, abs=1)
+
+
+def test_extrapolated(rng: np.random.Generator) -> None:
+    """From a quarter of an hour, the rate in much more sound is within a factor of the wanted."""
+    truth = alarms(rng, 500)
+    rates = []
+    for _ in range(20):
+        chosen = choose_thresholds(alarms(rng, 0.25), per_hour=1)
+        assert chosen.extrapolated == LABELS
+        rates.append(rate(truth, chosen.thresholds))
+    assert 0.3 < np.median(rates) < 3
+
+
+@pytest.mark.parametrize("hours", [0.1, 100])
+def test_fewer_false_alarms_need_higher_thresholds(rng: np.random.Generator, hours: float) -> None:
+    """Every command's threshold rises when fewer false alarms are wanted."""
+    measured = alarms(rng, hours)
+    few, many = (choose_thresholds(measured, per_hour=r).thresholds for r in (0.5, 50))
+    for label in LABELS:
+        assert few[label] > many[label]
+
+
+@pytest.mark.parametrize(
+    "heard", [[], [0.3], [0.9, 0.9, 0.9], [1.0] * 50, [0.0] * 50, [0.999999] * 3 + [1e-9] * 500]
+)
+def test_thresholds_are_probabilities(heard: list[float]) -> None:
+    """Whatever was heard, thresholds are from one half to below or at one."""
+    values: npt.NDArray[np.float64] = np.array(heard, dtype=np.float64)
+    for hours in (0.01, 100):
+        measured = FalseAlarms(dict.fromkeys(LABELS, values), hours)
+        for value in choose_thresholds(measured, per_hour=0.5).thresholds.values():
+            assert LEAST_THRESHOLD <= value <= 1
+
+
+@pytest.fixture
+def negatives(tmp_path: Path, stream_file: Path) -> Path:
+    """Three recordings, of which one is none."""
+    folder = tmp_path / "negatives"
+    folder.mkdir()
+    wave, rate_hz = soundfile.read(stream_file)
+    soundfile.write(folder / "a.wav", wave[: 6 * rate_hz], rate_hz)
+    soundfile.write(folder / "b.wav", wave[6 * rate_hz :], rate_hz)
+    (folder / "c.wav").write_text("no sound")
+    return folder
+
+
+def test_what_is_counted(recogniser_file: Path, negatives: Path) -> None:
+    """Everything heard counts for the command it is likest to; what cannot be read is named."""
+    measured = count_false_alarms(Recognizer.load(recogniser_file), find_negatives(negatives))
+    assert sum(map(len, measured.confidences.values())) >= 6
+    assert measured.hours == pytest.approx(12 / 3600)
+    assert [fault.path for fault in measured.faults] == [str(negatives / "c.wav")]
+    for values in measured.confidences.values():
+        assert (np.diff(values) <= 0).all()
+
+
+def test_nothing_to_count(recogniser_file: Path, negatives: Path) -> None:
+    """Without any sound that can be read there are no thresholds but an error with the reason."""
+    with pytest.raises(DatasetError, match=r"c\.wav"):
+        count_false_alarms(Recognizer.load(recogniser_file), find_negatives(negatives / "c.wav"))
+
+
+def test_calibrate_stores_thresholds(
+    recogniser_file: Path, negatives: Path, tmp_path: Path
+) -> None:
+    """`calibrate` writes thresholds into a copy that detects with them, and keeps all else."""
+    out = tmp_path / "quiet.speechrec"
+    before = recogniser_file.read_bytes()
+    command = ["calibrate", str(recogniser_file), "--negatives", str(negatives), "--out", str(out)]
+    done = CliRunner().invoke(app, [*command, "--target-fa-per-hour", "2"])
+    assert done.exit_code == 0, done.output
+    assert recogniser_file.read_bytes() == before
+    manifest = read_bundle(out).manifest
+    stream = manifest.pop("stream")
+    assert stream["target_fa_per_hour"] == 2
+    assert Recognizer.load(out).stream_thresholds == stream["thresholds"]
+    assert set(stream["thresholds"]) == {"rise", "fall", "high"}
+    old = read_bundle(recogniser_file).manifest
+    assert {k: v for k, v in manifest.items() if k != "created"} == {
+        k: v for k, v in old.items() if k not in ("stream", "created")
+    }
+    # What was heard in these recordings is what they now keep quiet about.
+    for name in ("a.wav", "b.wav"):
+        heard = CliRunner().invoke(
+            app, ["predict", "--json", "--model", str(out), str(negatives / name)]
+        )
+        assert json.loads(heard.stdout)["detections"] == []
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
+def test_no_such_rate(recogniser_file: Path, negatives: Path, rate: str) -> None:
+    """A rate that is not above zero is refused."""
+    command = ["calibrate", str(recogniser_file), "--negatives", str(negatives)]
+    done = CliRunner().invoke(app, [*command, "--target-fa-per-hour", rate])
+    assert done.exit_code != 0
+    assert "--target-fa-per-hour" in str(done.exception)
+
+
+def test_the_recogniser_of_the_package_is_left_alone(negatives: Path) -> None:
+    """What came with the package is not written to; a copy is asked for."""
+    done = CliRunner().invoke(app, ["calibrate", "commands-en", "--negatives", str(negatives)])
+    assert done.exit_code != 0
+    assert "--out" in str(done.exception)
