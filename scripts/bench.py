@@ -13,43 +13,37 @@ Temporary files go where TMPDIR says: on the recordings' own disk they are hard 
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import wave
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import psutil
+from bench_common import (
+    ONE_THREAD,
+    Bench,
+    Row,
+    call,
+    console,
+    link,
+    machine,
+    peak_memory,
+    row,
+    spread_out,
+    text,
+    wav_files,
+)
+from bench_stream import STREAM_ROWS
 
 from speechrec.config import FeatureConfig
 from speechrec.files import write_json
 
-# What we start gets the user's own environment; what runs in this process gets one thread.
-USERS_ENVIRONMENT = dict(os.environ)
-ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-PACKAGES = (
-    "speechrec", "numpy", "scipy", "soundfile", "soxr", "ai-edge-litert", "librosa", "numba",
-    "keras", "tensorflow",
-)  # fmt: skip
 # Neither silence nor a limit on unknown words: every file is one clip, no clip is without a file.
 EVERY_FILE = ("--set", "data.silence_percent=0", "--set", "data.unknown_ratio=0")
-SAMPLE_S = 0.02
-# Runs a command and prints its peak resident set in KB. A process inherits the peak of the one that
-# starts it, so this must not be the benchmark itself with librosa inside.
-LAUNCHER = (
-    "import os, subprocess, sys; "
-    "process = subprocess.Popen(sys.argv[1:], stdout=2); "
-    "_, status, usage = os.wait4(process.pid, 0); "
-    "print(usage.ru_maxrss); sys.exit(os.waitstatus_to_exitcode(status))"
-)
 KERAS_SCRIPT = """\
 import json
 import sys
@@ -66,71 +60,6 @@ mel = librosa.feature.melspectrogram(
 vector = np.log(mel + 1e-6).reshape(1, -1)
 print(json.dumps(model.predict(vector, verbose=0)[0].tolist()))
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the result; ``ratio`` and ``spread`` are None where nothing is compared."""
-
-    name: str
-    unit: str
-    ours: float
-    theirs: float | None
-    ratio: float | None
-    spread: tuple[float, float] | None
-    goal: str
-    reached: bool
-    note: str
-    runs: dict[str, list[float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What the rows share: files of real length, sizes, and the tools under test."""
-
-    work: Path
-    corpus: Path
-    small_corpus: Path
-    run: Path
-    repeat: int
-    feature_files: int
-    predict_files: int
-
-    @property
-    def recogniser(self) -> Path:
-        return next(self.run.glob("*.speechrec"))
-
-    def alternate(self, *sides: Callable[[], float]) -> list[list[float]]:
-        """Each side's figures: once unmeasured, then ``repeat`` rounds of one after the other."""
-        for side in sides:
-            side()
-        rounds = [[side() for side in sides] for _ in range(self.repeat)]
-        return [list(figures) for figures in zip(*rounds, strict=True)]
-
-
-def row(
-    name: str,
-    unit: str,
-    runs: dict[str, list[float]],
-    goal: str,
-    met: Callable[[float, float], bool],
-    note: str = "",
-) -> Row:
-    """Medians and ratios of one or two named sides; ``met`` judges (ours, ratio)."""
-    ours, *others = runs.values()
-    middle = statistics.median(ours)
-    if not others:
-        return Row(name, unit, middle, None, None, None, goal, met(middle, 0.0), note, runs)
-    theirs = statistics.median(others[0])
-    ratio = better(middle, theirs, unit)
-    each = [better(a, b, unit) for a, b in zip(ours, others[0], strict=True)]
-    spread = min(each), max(each)
-    return Row(name, unit, middle, theirs, ratio, spread, goal, met(middle, ratio), note, runs)
-
-
-def better(ours: float, theirs: float, unit: str) -> float:
-    """How many times faster in seconds; how many times as much of anything else."""
-    return theirs / ours if unit == "s" else ours / theirs
 
 
 # Sides
@@ -169,24 +98,6 @@ def our_features(paths: Sequence[str]) -> float:
     return time.perf_counter() - started
 
 
-def call(command: Sequence[str], *, environment: dict[str, str] | None = None) -> tuple[float, str]:
-    """Seconds and standard output of a process that must succeed."""
-    started = time.perf_counter()
-    done = subprocess.run(
-        command, env=environment or USERS_ENVIRONMENT, capture_output=True, text=True
-    )
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
-    return seconds, done.stdout
-
-
-def console() -> list[str]:
-    """The command as users start it, or else as a module."""
-    script = Path(sys.executable).with_name("speechrec")
-    return [str(script)] if script.exists() else [sys.executable, "-m", "speechrec"]
-
-
 def extract_command(corpus: Path, out: Path, workers: int) -> list[str]:
     return [
         sys.executable, "-m", "speechrec", "extract", str(corpus), "--out", str(out),
@@ -210,32 +121,6 @@ def check_complete(corpus: Path, store: Path) -> None:
     skipped, files = sum(info["skipped"].values()), len(wav_files(corpus))
     if clips + skipped != files:
         sys.exit(f"expected {files} files extracted, got {clips} clips and {skipped} skipped")
-
-
-def peak_memory(command: Sequence[str]) -> tuple[float, float]:
-    """Highest resident set in MB: summed over the tree as sampled, and of its largest process."""
-    launcher = psutil.Popen(
-        [sys.executable, "-c", LAUNCHER, *command],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=USERS_ENVIRONMENT,
-    )  # fmt: skip
-    highest = 0
-    while launcher.poll() is None:
-        highest = max(highest, resident_bytes(launcher))
-        time.sleep(SAMPLE_S)
-    if launcher.returncode:
-        sys.exit(f"{' '.join(command)} ended with {launcher.returncode}")
-    return highest / 2**20, int(launcher.stdout.read()) / 2**10
-
-
-def resident_bytes(launcher: psutil.Popen) -> int:
-    total = 0
-    try:
-        for process in launcher.children(recursive=True):
-            total += process.memory_info().rss
-    except psutil.NoSuchProcess:
-        # Ended between being listed and being asked: what was counted so far is no peak.
-        return 0
-    return total
 
 
 # Rows
@@ -338,21 +223,11 @@ def help_row(bench: Bench) -> Row:
 ROWS: dict[str, Callable[[Bench], Row]] = {
     "features": features_row, "extract": extract_row, "workers": workers_row,
     "memory": memory_row, "predict": predict_row, "folder": folder_row, "help": help_row,
+    **STREAM_ROWS,
 }  # fmt: skip
 
 
 # Material
-
-
-def wav_files(corpus: Path) -> list[str]:
-    """The recordings in word folders, noise left aside, in a fixed order."""
-    return sorted(map(str, corpus.glob("[!_.]*/*.wav")))
-
-
-def spread_out(paths: Sequence[str], count: int) -> list[str]:
-    """``count`` of the paths at even distances, so that every word is among them."""
-    count = min(count, len(paths))
-    return [paths[index * len(paths) // count] for index in range(count)]
 
 
 def second_long(paths: Sequence[str]) -> str:
@@ -362,14 +237,6 @@ def second_long(paths: Sequence[str]) -> str:
             if file.getnframes() == FeatureConfig().clip_samples:
                 return path
     sys.exit("expected a recording of exactly one second for the row 'predict', found none")
-
-
-def link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def subset(data: Path, folder: Path, count: int) -> Path:
@@ -432,7 +299,7 @@ def prepare(arguments: argparse.Namespace, work: Path) -> Bench:
     print(f"recordings  {found} of {data}")
     small = subset(data, work / "few", max(1, found // 10))
     run = arguments.run
-    if {"predict", "folder"} & set(arguments.only):
+    if {"predict", "folder", *STREAM_ROWS} & set(arguments.only):
         run = trained_run(run, work, corpus)
         print(f"recogniser  {run if run == arguments.run else 'trained here for an epoch'}")
     repeat = arguments.repeat
@@ -440,39 +307,6 @@ def prepare(arguments: argparse.Namespace, work: Path) -> Bench:
 
 
 # Report
-
-
-def machine() -> dict[str, Any]:
-    return {
-        "cpu": cpu_model(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
-        "os": platform.platform(),
-        "load": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
-    }
-
-
-def cpu_model() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def text(result: Row) -> str:
-    def figure(value: float | None) -> str:
-        if value is None:
-            return "-"
-        return f"{value:,.{3 if value < 10 else 1 if value < 100 else 0}f}"
-
-    ratio = "-"
-    if result.ratio is not None and result.spread is not None:
-        ratio = f"{result.ratio:.2f} ({result.spread[0]:.2f} to {result.spread[1]:.2f})"
-    reached = "yes" if result.reached else "no"
-    cells = f"{figure(result.ours):>8} {figure(result.theirs):>8} {result.unit:8} {ratio:24}"
-    return f"{result.name:40} {cells} {result.goal:30} {reached}"
 
 
 def parse() -> argparse.Namespace:

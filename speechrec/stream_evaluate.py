@@ -53,7 +53,8 @@ class StreamFigures:
     """One condition.
 
     ``false_alarms`` are detections where nothing or something else was said, ``mistaken`` those of
-    them on another command; ``twice`` are second detections of one utterance. Latency is from the
+    them on another command; ``twice`` are second detections of one utterance; ``unheard`` are
+    commands at which the network was never asked. Latency is from the
     end of the word to the sample at which its detection was certain. ``det`` are (false alarms per
     hour, miss rate) at lower and higher thresholds.
     """
@@ -68,6 +69,7 @@ class StreamFigures:
     false_alarms_per_hour: float
     mistaken: int
     twice: int
+    unheard: int
     latency_median_s: float | None
     latency_95_s: float | None
     per_command: dict[str, CommandFigures]
@@ -86,8 +88,10 @@ def evaluate_streams(
 ) -> list[StreamFigures]:
     """Figures for every condition of a folder of recordings with Audacity labels beside them.
 
+    Where no recording has labels, there is no command in any of them.
+
     Raises:
-        DatasetError: no recordings, or one without labels or with labels of no command.
+        DatasetError: no recordings, one without labels among others, or labels of no command.
         AudioError: a recording cannot be read.
     """
     heard = hear_folder(recognizer, folder, progress=progress)
@@ -111,9 +115,10 @@ def hear_folder(
             f"{folder}: expected recordings with labels, found none; make some with: speechrec mix"
         )
     conditions = _conditions(folder)
+    labelled = any(path.with_suffix(".txt").exists() for path in paths)
     heard = []
     for done, path in enumerate(paths, 1):
-        truth = _truth(path, recognizer)
+        truth = _truth(path, recognizer) if labelled else ()
         events: list[Event] = []
         seconds = 0.0
         for found, length_s in file_events(recognizer, path):
@@ -174,6 +179,7 @@ def stream_figures(recognizer: Recognizer, heard: Sequence[Heard]) -> StreamFigu
         false_alarms_per_hour=false.total() / hours,
         mistaken=sum(match.mistaken for match in matches),
         twice=sum(match.twice for match in matches),
+        unheard=sum(_unheard(item, recognizer.config.sample_rate_hz) for item in heard),
         latency_median_s=float(np.median(latencies)) if latencies else None,
         latency_95_s=float(np.quantile(latencies, 0.95)) if latencies else None,
         per_command={
@@ -219,6 +225,12 @@ def _nearest(truth: Sequence[Command], middle_s: float) -> Command | None:
 
     nearest = min(truth, key=distance, default=None)
     return nearest if nearest and distance(nearest) <= _TOLERANCE_S else None
+
+
+def _unheard(item: Heard, rate_hz: int) -> int:
+    """Commands without an event at or near them."""
+    near = {_nearest(item.truth, event.centre / rate_hz) for event in item.events}
+    return len(set(item.truth) - near)
 
 
 def _detections(

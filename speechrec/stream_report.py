@@ -13,14 +13,17 @@ if TYPE_CHECKING:
 def to_text(figures: Sequence[StreamFigures]) -> str:
     """A table of all conditions, and one of the commands in each."""
     lines = [
-        f"{'':8}  hours   said  missed          false alarms           twice  latency, and of 95 %"
+        f"{'':8}  hours   said  missed          false alarms           twice  unheard  "
+        "latency, and of 95 %"
     ]
-    lines += [
-        f"{each.condition:8}  {each.hours:5.2f}  {each.said:5}  {each.missed:4} {each.miss_rate:7.1%}"
-        f"  {each.false_alarms:4} {each.false_alarms_per_hour:6.1f} an hour  {each.twice:5}"
-        f"  {_seconds(each.latency_median_s)} {_seconds(each.latency_95_s)}"
-        for each in figures
-    ]
+    for each in figures:
+        missed = f"{each.missed:4} {each.miss_rate:7.1%}"
+        alarms = f"{each.false_alarms:4} {each.false_alarms_per_hour:6.1f} an hour"
+        latency = f"{_seconds(each.latency_median_s)} {_seconds(each.latency_95_s)}"
+        lines.append(
+            f"{each.condition:8}  {each.hours:5.2f}  {each.said:5}  {missed}  {alarms}"
+            f"  {each.twice:5}  {each.unheard:7}  {latency}"
+        )
     lines.append("")
     for each in figures:
         commands = "  ".join(

@@ -151,6 +151,29 @@ def test_truth_has_the_commands_in_order(clips: list[MixClip]) -> None:
     assert power(band(scene.wave, UNKNOWN_HZ)) > 1e-4
 
 
+def test_no_two_recordings_are_alike(commands: list[MixClip]) -> None:
+    """Even of one and the same clip, each recording and each seed makes something else."""
+    config = dataclasses.replace(PLAIN, seed=1)
+    one, two = itertools.islice(scenes(commands[:1], config), 2)
+    other = first_scene(commands[:1], dataclasses.replace(config, seed=2))
+    assert one.truth[0].end_s != two.truth[0].end_s
+    assert one.truth[0].end_s != other.truth[0].end_s
+
+
+def test_words_are_as_fast_and_as_loud_as_asked(commands: list[MixClip]) -> None:
+    """Lengths of a clip fill what the settings allow, and its levels 12 dB."""
+    lasts_s = {0: (0.3, 0.3), 30: (0.21, 0.39)}
+    for percent, (least, most) in lasts_s.items():
+        config = dataclasses.replace(PLAIN, minutes=1, stretch_percent=percent)
+        scene = first_scene(commands[3:4], config)
+        lengths = [command.end_s - command.start_s for command in scene.truth]
+        assert min(lengths) == pytest.approx(least, abs=0.04)
+        assert max(lengths) == pytest.approx(most, abs=0.04)
+        levels = 10 * np.log10(np.array(scene.powers) / 0.045)
+        assert -12.5 < levels.min() < -10.5
+        assert -1.5 < levels.max() < 0.5
+
+
 @pytest.mark.parametrize(("least", "most"), [(0, 0), (0.5, 0.5), (0.2, 1.0)])
 def test_pauses_are_as_long_as_asked(least: float, most: float, commands: list[MixClip]) -> None:
     """Between clips are pauses within the bounds, up to the end of the recording."""
@@ -174,18 +197,23 @@ def test_shares_are_as_asked(share: float, clips: list[MixClip], negatives: list
     assert unknown / len(scene.clips) == pytest.approx(share / 2, abs=0.1)
 
 
-def test_other_speech_keeps_away_from_commands(
-    commands: list[MixClip], negatives: list[Negative]
-) -> None:
-    """A sentence in a pause is 0.3 s or more from the words around it."""
+def test_other_speech_keeps_away_from_commands(tmp_path: Path, negatives: list[Negative]) -> None:
+    """A sentence in a pause is 0.3 s or more from the words around it, but not much more."""
+    soundfile.write(tmp_path / "word.wav", burst(COMMAND_HZ, before_s=0, after_s=0), RATE)
     config = dataclasses.replace(PLAIN, minutes=1, negative_share=1)
-    scene = first_scene(commands, config, negatives=negatives)
+    clips = [MixClip(str(tmp_path / "word.wav"), "go")]
+    scene = first_scene(clips, config, negatives=negatives)
     speech = np.square(band(scene.wave, SPEECH_HZ))
-    near = np.zeros(len(speech), bool)
-    for command in scene.truth:
-        start, end = round(command.start_s * RATE), round(command.end_s * RATE)
-        near[max(0, start - 4600) : end + 4600] = True
-    assert speech[near].sum() < 1e-3 * speech.sum()
+
+    def share_within(seconds: float) -> float:
+        near = np.zeros(len(speech), bool)
+        for command in scene.truth:
+            start, end = ((t + s) for t, s in zip(command[1:], (-seconds, seconds), strict=True))
+            near[max(0, round(start * RATE)) : round(end * RATE)] = True
+        return float(speech[near].sum() / speech.sum())
+
+    assert share_within(0.29) < 1e-3
+    assert share_within(0.35) > 0.05
 
 
 def test_other_speech_under_commands_is_softer(

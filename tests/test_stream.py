@@ -141,14 +141,15 @@ def test_how_a_stream_is_cut_does_not_show(
 
 def test_sample_by_sample(shipped: Recognizer) -> None:
     """Single samples give bit for bit the same, and an event comes with the sample it needs."""
+    wave = np.concatenate((ONE_WORD, background(0.4)))
     finder, found = EventFinder(shipped), []
-    for number, sample in enumerate(ONE_WORD, 1):
+    for number, sample in enumerate(wave, 1):
         for event in finder.push(np.array([sample])):
             assert event.known == number
             found.append(event)
-    found += finder.finish()
     assert len(found) == 1
-    assert states(found) == states(events_of(shipped, [ONE_WORD]))
+    found += finder.finish()
+    assert states(found) == states(events_of(shipped, [wave]))
 
 
 def test_what_is_pushed_may_be_overwritten(shipped: Recognizer) -> None:
@@ -224,6 +225,20 @@ def test_sound_that_breaks_off_ends_with_the_stream(shipped: Recognizer) -> None
     assert events
     assert all(e.start < e.stop <= len(wave) and e.known <= len(wave) for e in events)
     assert events[-1].stop > len(wave) - RATE // 20
+
+
+@pytest.mark.parametrize("samples", [8000, 8111, 8479])
+@pytest.mark.parametrize("before_end", [0, 160, 800])
+def test_nothing_is_left_waiting_at_the_end(
+    shipped: Recognizer, samples: int, before_end: int
+) -> None:
+    """Even what sounds in the last hundredth of a second is looked at, once."""
+    wave = background(1)[:samples]
+    stop = samples - before_end
+    wave[stop - 160 : stop] = 0.3
+    (found,) = events_of(shipped, [wave])
+    assert found.centre == pytest.approx(stop - 80, abs=240)
+    assert found.start < stop - 80 < found.stop <= found.known == samples
 
 
 @pytest.mark.parametrize("pause", [0, 1, 4000, 8000])
@@ -356,6 +371,18 @@ def test_silence_never_asks_the_network(
     """Where nothing but a steady background sounds, energies are all that is computed."""
     assert events_of(shipped, [np.float32(make(6 * RATE))]) == []
     assert asked == []
+
+
+@pytest.mark.parametrize(("above_db", "heard"), [(4, False), (8, True)])
+@pytest.mark.parametrize("level", [0.001, 0.1])
+def test_the_gate_opens_6_db_above_the_background(
+    shipped: Recognizer, asked: list[Array], level: float, above_db: float, heard: bool
+) -> None:
+    """A swell of noise is asked about if it is louder than that, whatever the background."""
+    wave = background(3, level=level)
+    wave[24_000:27_200] *= np.float32(10 ** (above_db / 20))
+    events_of(shipped, [wave])
+    assert bool(asked) == heard
 
 
 def in_noise(word: Array, colour: str, snr_db: float, seed: int) -> Array:
