@@ -1,12 +1,11 @@
 """Copy a run's recogniser into the package and write its card from what it and this run measure.
 
-    speechrec extract data/speech_commands --config configs/speech_commands.toml
-    speechrec train --out runs/commands-en
-    python scripts/model_card.py runs/commands-en/commands-en.speechrec
+    make model
 
-The card stands beside the recogniser in speechrec/models. Accuracy in noise: every testing clip
-that is a word, with the corpus's noise recordings behind it at a given ratio, from stretches of
-them that training did not hear.
+ends with this. The card stands beside the recogniser in speechrec/models. Accuracy in noise: every
+testing clip that is a word, with the corpus's noise recordings behind it at a given ratio, from
+stretches of them that training did not hear. Long recordings: what `speechrec mix` made of testing
+clips, and the testing speakers of a folder of speech without commands.
 """
 
 import argparse
@@ -24,8 +23,11 @@ from speechrec.config import PARTS, SILENCE, UNKNOWN
 from speechrec.dataset import Clip
 from speechrec.evaluate import Report, evaluate
 from speechrec.files import replacing, write_text
+from speechrec.negatives import find_negatives
 from speechrec.recognizer import Recognizer
 from speechrec.shards import read_clip
+from speechrec.stream_evaluate import StreamFigures, evaluate_streams
+from speechrec.thresholds import count_false_alarms
 
 RATIOS_DB = (20, 10, 5, 0)
 MODELS = Path(__file__).parents[1] / "speechrec" / "models"
@@ -69,11 +71,27 @@ def in_noise(recognizer: Recognizer, features: Path, ratio_db: float) -> float:
     return float(np.mean(right))
 
 
+def false_alarms(recognizer: Recognizer, folder: Path, pattern: str) -> tuple[int, float]:
+    """How many, and in how many hours, in speech without commands by testing speakers."""
+    found = find_negatives(folder, part="testing", speaker_pattern=pattern)
+    alarms = count_false_alarms(recognizer, found)
+    thresholds = recognizer.stream_thresholds
+    counts = [int((alarms.confidences[label] >= thresholds[label]).sum()) for label in thresholds]
+    return sum(counts), alarms.hours
+
+
 def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
-def card(recognizer: Recognizer, path: Path, report: Report, noisy: dict[int, float]) -> str:
+def card(
+    recognizer: Recognizer,
+    path: Path,
+    report: Report,
+    noisy: dict[int, float],
+    streams: list[StreamFigures],
+    alarms: tuple[int, float],
+) -> str:
     manifest = recognizer.manifest
     training, decisions = manifest["training"], report.decisions
     words = [label for label in recognizer.labels if label not in (UNKNOWN, SILENCE)]
@@ -84,6 +102,17 @@ def card(recognizer: Recognizer, path: Path, report: Report, noisy: dict[int, fl
         for label, figures in report.per_class.items()
     )
     noise_rows = "\n".join(f"| {ratio} dB | {percent(noisy[ratio])} |" for ratio in noisy)
+    stream_rows = "\n".join(
+        f"| {each.condition} | {each.said} | {percent(each.miss_rate)} "
+        f"| {each.false_alarms} in {each.hours:.1f} h | {each.twice} "
+        f"| {each.latency_median_s:.2f} s, {each.latency_95_s:.2f} s |"
+        for each in streams
+    )
+    target = manifest["stream"]["target_fa_per_hour"]
+    hours = manifest["stream"]["negatives_hours"]
+    thresholds = ", ".join(
+        f"{label} {value:.2f}" for label, value in recognizer.stream_thresholds.items()
+    )
     clips = {
         part: sum(label["clips"] for label in labels.values())
         for part, labels in training["parts"].items()
@@ -138,9 +167,24 @@ not hear:
 | --- | --- |
 {noise_rows}
 
+## In long recordings
+
+Thresholds for streams: {thresholds}.
+They aim at {target:g} false alarms an hour, extrapolated from {60 * hours:.0f} minutes of read
+sentences without commands. In {60 * alarms[1]:.0f} more minutes by other speakers there were
+{alarms[0]} false alarms.
+
+Testing clips mixed into recordings with unknown words, sentences and noise; commands taken for
+another one count as missed and as false alarms:
+
+| noise | commands | missed | false alarms | reported twice | latency: median, 95 % |
+| --- | --- | --- | --- | --- | --- |
+{stream_rows}
+
 ## Limits
 
-- One second, one word. The word is looked for where the sound is loudest.
+- A command is a word by itself, with a pause around it. In a short sound the loudest second counts.
+- How seldom false alarms are is known for half an hour of read sentences, not for a living room.
 - English, as volunteers said it into their own computers in 2017 and 2018; accents and children's
   voices are as rare in it as they were among them.
 - Silence was made of six noise recordings. Music, television and crosstalk are not in it.
@@ -154,6 +198,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recogniser", type=Path)
     parser.add_argument("--features", type=Path, default=Path("runs/features"))
+    parser.add_argument("--mix", type=Path, default=Path("runs/mix"), help="long recordings")
+    parser.add_argument("--negatives", type=Path, default=Path("data/negative_speech"))
+    parser.add_argument("--speaker-pattern", default="^[^-]+-([^-]+)-", help="of --negatives")
     parser.add_argument("--models", type=Path, default=MODELS, help="folder to install into")
     arguments = parser.parse_args()
     recognizer = Recognizer.load(arguments.recogniser)
@@ -161,7 +208,9 @@ def main() -> None:
     report = evaluate(recognizer.scores, testing, threshold=recognizer.threshold)
     noisy = {ratio: in_noise(recognizer, arguments.features, ratio) for ratio in RATIOS_DB}
     target = arguments.models / arguments.recogniser.name
-    text = card(recognizer, arguments.recogniser, report, noisy)
+    streams = evaluate_streams(recognizer, arguments.mix)
+    alarms = false_alarms(recognizer, arguments.negatives, arguments.speaker_pattern)
+    text = card(recognizer, arguments.recogniser, report, noisy, streams, alarms)
     with replacing(target) as partial:
         shutil.copyfile(arguments.recogniser, partial)
     write_text(target.with_suffix(".md"), text)

@@ -339,6 +339,11 @@ def main() -> None:
         # The reader of our output has gone (speechrec predict ... | head).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        # A full disk, a folder that cannot be written to: the system says it well enough.
+        named = f"{error.filename}: " if error.filename else ""
+        _say(f"speechrec: {named}{error.strerror or error}")
+        sys.exit(1)
 
 
 def _say(line: str) -> None:

@@ -1,8 +1,8 @@
 """Audacity label tracks: where in a recording which command is said."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from speechrec.errors import DatasetError
 from speechrec.files import write_text
@@ -16,9 +16,25 @@ class Command(NamedTuple):
     end_s: float
 
 
-def write_labels(path: Path, truth: Sequence[Command]) -> None:
-    """Commands as an Audacity label track: start, end and label, with tabs between."""
-    write_text(path, "".join(f"{c.start_s:.6f}\t{c.end_s:.6f}\t{c.label}\n" for c in truth))
+class Labelled(Protocol):
+    """A label with its place; what is known and what was detected are such."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def start_s(self) -> float: ...
+    @property
+    def end_s(self) -> float: ...
+
+
+def label_track(found: Iterable[Labelled]) -> str:
+    """An Audacity label track: start, end and label, with tabs between."""
+    return "".join(f"{each.start_s:.6f}\t{each.end_s:.6f}\t{each.label}\n" for each in found)
+
+
+def write_labels(path: Path, truth: Iterable[Labelled]) -> None:
+    """Write a label track."""
+    write_text(path, label_track(truth))
 
 
 def read_labels(path: Path) -> tuple[Command, ...]:

@@ -13,6 +13,7 @@ import typer
 from speechrec.config import SILENCE, UNKNOWN
 from speechrec.errors import ConfigError
 from speechrec.files import write_text
+from speechrec.labels import label_track
 from speechrec.stream import Detection
 from speechrec.transcribe import Heard
 
@@ -76,7 +77,7 @@ def formatted(heard: Heard, form: Form) -> str:
             for number, each in enumerate(found, 1)
         )
     if form == "labels":
-        return "".join(f"{each.start_s:.6f}\t{each.end_s:.6f}\t{each.label}\n" for each in found)
+        return label_track(found)
     # A name of a recording in CTM has no spaces.
     name = "_".join(("stdin" if heard.path == "-" else Path(heard.path).stem).split())
     return "".join(

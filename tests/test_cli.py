@@ -609,3 +609,15 @@ def test_configs_of_the_readme_exist() -> None:
     for page in PAGES:
         for name in re.findall(r"configs/\w+\.toml", page.read_text(encoding="utf-8")):
             assert (ROOT / name).is_file(), f"{page.name}: {name}"
+
+
+def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
+    """What the system refuses, such as a folder below a file, ends with a line that names it."""
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "speechrec", "synth", "--out", str(tmp_path / "file" / "out")],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert str(tmp_path / "file") in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

@@ -87,7 +87,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
         soundfile.write(folder / f"unknown{n}.wav", burst(UNKNOWN_HZ), RATE)
     for n in range(7):
         wave = burst(SPEECH_HZ + 20 * (n - 3), before_s=0, tone_s=0.8 + 0.1 * n, after_s=0)
-        soundfile.write(folder / f"speech{n}.wav", wave, RATE)
+        soundfile.write(folder / f"speech{n}.wav", wave * (0.4 + 0.1 * n), RATE)
     return folder
 
 
@@ -375,12 +375,13 @@ def test_silent_noise_is_refused(commands: list[MixClip], tmp_path: Path) -> Non
 @pytest.mark.parametrize("before_s", [0.0, 0.1, 0.734])
 @pytest.mark.parametrize("after_s", [0.0, 0.306])
 def test_power_is_that_of_the_word(before_s: float, after_s: float) -> None:
-    """However much silence is around a tone, its power is half of its amplitude's square."""
+    """However much faint sound is around a tone, its power is half of its amplitude's square."""
     wave = burst(COMMAND_HZ, before_s=before_s, after_s=after_s)
+    wave[::2] += np.float32(0.005)
     assert 10 * np.log10(active_power(wave) / 0.045) == pytest.approx(0, abs=0.3)
 
 
-@pytest.mark.parametrize("hiss", [0.0, 0.01])
+@pytest.mark.parametrize("hiss", [0.0, 0.01, 0.05])
 @pytest.mark.parametrize("before_s", [0.1, 0.25, 0.503])
 def test_extent_is_that_of_the_word(before_s: float, hiss: float, rng: np.random.Generator) -> None:
     """The word's first and last sample are found within 20 ms, in silence and in hiss."""
@@ -389,6 +390,12 @@ def test_extent_is_that_of_the_word(before_s: float, hiss: float, rng: np.random
     first, last = word_extent(wave)
     assert first / RATE == pytest.approx(before_s, abs=0.0201)
     assert last / RATE == pytest.approx(before_s + 0.3, abs=0.0201)
+
+
+def test_a_breath_is_no_word() -> None:
+    """What is 20 dB softer than the word does not belong to it, even in a silent room."""
+    wave = np.concatenate([burst(COMMAND_HZ), burst(UNKNOWN_HZ) / 10])
+    assert word_extent(wave)[1] / RATE == pytest.approx(0.5, abs=0.0201)
 
 
 @pytest.mark.parametrize("samples", [1, 100, 161, RATE])
