@@ -41,6 +41,9 @@ def mix(
     pause: Annotated[
         str, typer.Option(help="Shortest and longest pause in seconds.")
     ] = f"{_MIX.least_pause_s:g},{_MIX.most_pause_s:g}",
+    level: Annotated[
+        str, typer.Option(help="Least and most change of a clip's level in dB.")
+    ] = f"{_MIX.least_gain_db:g},{_MIX.most_gain_db:g}",
     negative_share: Annotated[
         float, typer.Option(help="Share of pauses with speech without commands.")
     ] = _MIX.negative_share,
@@ -53,10 +56,12 @@ def mix(
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = _MIX.seed,
 ) -> None:
     """Mix long test recordings from clips, pauses, noise and other speech, with their truth."""
-    least_pause_s, most_pause_s = _pauses(pause)
+    least_pause_s, most_pause_s = _range("--pause", pause)
+    least_gain_db, most_gain_db = _range("--level", level)
     config = MixConfig(
         recordings=recordings, minutes=minutes, snrs_db=tuple(map(_snr_db, snr.split(","))),
         least_pause_s=least_pause_s, most_pause_s=most_pause_s, stretch_percent=speed,
+        least_gain_db=least_gain_db, most_gain_db=most_gain_db,
         negative_share=negative_share, unknown_share=unknown_share, overlap_share=overlap_share,
         seed=seed,
     )  # fmt: skip
@@ -92,11 +97,11 @@ def _snr_db(text: str) -> float | None:
         ) from None
 
 
-def _pauses(text: str) -> tuple[float, float]:
+def _range(option: str, text: str) -> tuple[float, float]:
     try:
         least, most = map(float, text.split(","))
     except ValueError:
-        raise ConfigError(f"--pause: expected MIN,MAX in seconds, got {text!r}") from None
+        raise ConfigError(f"{option}: expected MIN,MAX, got {text!r}") from None
     return least, most
 
 

@@ -32,6 +32,9 @@ class MixConfig:
     most_pause_s: float = 3.0
     # Speed and pitch together, up and down.
     stretch_percent: float = 0.0
+    # Of each clip, sentences included.
+    least_gain_db: float = -12.0
+    most_gain_db: float = 0.0
     # Share of pauses in which a sentence without commands is said.
     negative_share: float = 0.3
     # Share of clips that are unknown words.
@@ -53,12 +56,16 @@ class MixConfig:
                 snr_db is None or -100 <= snr_db <= 100,
                 f"snrs_db: expected -100 to 100 or none for clean, got {snr_db}",
             )
-        pauses = self.least_pause_s, self.most_pause_s
-        _require(
-            0 <= pauses[0] <= pauses[1] <= 600,
-            "least_pause_s: expected least_pause_s and most_pause_s from 0 to 600 in order, got "
-            f"{pauses[0]:g} and {pauses[1]:g}",
-        )
+        for low, high, bounds in (
+            ("least_pause_s", "most_pause_s", (0, 600)),
+            ("least_gain_db", "most_gain_db", (-60, 20)),
+        ):
+            least, most = getattr(self, low), getattr(self, high)
+            _require(
+                bounds[0] <= least <= most <= bounds[1],
+                f"{low}: expected {low} and {high} from {bounds[0]} to {bounds[1]} in order, got "
+                f"{least:g} and {most:g}",
+            )
         _require(
             0 <= self.stretch_percent <= 50,
             f"stretch_percent: expected 0 to 50, got {self.stretch_percent}",

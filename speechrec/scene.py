@@ -22,7 +22,6 @@ from speechrec.loudness import active_power, mean_power, word_extent
 from speechrec.mix_config import RATE_HZ, MixConfig
 from speechrec.negatives import Negative
 
-_GAINS_DB = (-12.0, 0.0)
 _FLOOR_DB = -65.0
 _SEPARATION = round(0.3 * RATE_HZ)
 _BEHIND_DB = -10.0
@@ -221,7 +220,8 @@ class _Voice:
         return self._levelled(_faded(wave))
 
     def _levelled(self, wave: Array) -> Array:
-        return gain(wave, float(self.rng.uniform(*_GAINS_DB)))
+        config = self.config
+        return gain(wave, float(self.rng.uniform(config.least_gain_db, config.most_gain_db)))
 
     def _over_speech(self, word: Array, power: float, sources: list[str]) -> tuple[Array, int]:
         """The word somewhere in a sentence that is 10 dB softer, and where."""

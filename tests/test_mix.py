@@ -186,6 +186,17 @@ def test_pauses_are_as_long_as_asked(least: float, most: float, commands: list[M
     assert 30 - most - max(lengths) - 0.01 < scene.at / RATE <= 30
 
 
+def test_levels_are_as_asked(commands: list[MixClip]) -> None:
+    """Clips at one level are those at another by just the difference."""
+    loud, soft = (
+        first_scene(
+            commands, dataclasses.replace(PLAIN, least_gain_db=level, most_gain_db=level)
+        ).powers
+        for level in (0, -6)
+    )
+    assert 10 * np.log10(np.divide(loud, soft)) == pytest.approx(6, abs=0.05)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
 def test_shares_are_as_asked(share: float, clips: list[MixClip], negatives: list[Negative]) -> None:
     """So many pauses hold other speech, so many words are unknown."""
@@ -530,6 +541,7 @@ def test_a_failure_leaves_everything_as_it_was(
         ({"snrs_db": (-101,)}, "snrs_db: .*got -101"),
         ({"snrs_db": (10, float("nan"))}, "snrs_db: .*got nan"),
         ({"least_pause_s": 2, "most_pause_s": 1}, "in order, got 2 and 1"),
+        ({"least_gain_db": 1}, "from -60 to 20 in order, got 1 and 0"),
         ({"least_pause_s": -1}, "from 0 to 600 in order, got -1 and 0.3"),
         ({"most_pause_s": 601}, "from 0 to 600 in order, got 0.1 and 601"),
         ({"stretch_percent": 51}, "stretch_percent: expected 0 to 50, got 51"),
@@ -624,7 +636,8 @@ def test_command(call: Call, feature_store: Path, tmp_path: Path) -> None:
     code, out, _ = call(
         "--features", feature_store, "--part", "validation", "--noise", noise, "--out", "mixed",
         "--recordings", "2", "--minutes", "0.3", "--snr", "clean, 10,-5", "--speed", "5",
-        "--pause", "0.1,0.4", "--negative-share", "0.1", "--unknown-share", "0.5",
+        "--pause", "0.1,0.4", "--level", "-20,-3",
+        "--negative-share", "0.1", "--unknown-share", "0.5",
         "--overlap-share", "0", "--seed", "3",
     )  # fmt: skip
     assert code == 0
@@ -633,7 +646,8 @@ def test_command(call: Call, feature_store: Path, tmp_path: Path) -> None:
     about = json.loads((tmp_path / "mixed" / INFO_NAME).read_text())
     assert about["settings"] == {
         "recordings": 2, "minutes": 0.3, "snrs_db": [None, 10, -5], "least_pause_s": 0.1,
-        "most_pause_s": 0.4, "stretch_percent": 5, "negative_share": 0.1, "unknown_share": 0.5,
+        "most_pause_s": 0.4, "least_gain_db": -20, "most_gain_db": -3,
+        "stretch_percent": 5, "negative_share": 0.1, "unknown_share": 0.5,
         "overlap_share": 0, "seed": 3,
     }  # fmt: skip
     chosen = {clip.path for clip in store_clips(feature_store, "validation")}
@@ -671,8 +685,8 @@ def test_command_with_other_speech(call: Call, feature_store: Path, tmp_path: Pa
         (["--snr", "abc"], "--snr: expected clean or decibels between commas"),
         (["--snr", "10,"], "--snr: expected clean or decibels between commas"),
         (["--snr", "500"], "mix.snrs_db: expected -100 to 100"),
-        (["--pause", "1"], "--pause: expected MIN,MAX in seconds, got '1'"),
-        (["--pause", "a,b"], "--pause: expected MIN,MAX in seconds, got 'a,b'"),
+        (["--pause", "1"], "--pause: expected MIN,MAX, got '1'"),
+        (["--pause", "a,b"], "--pause: expected MIN,MAX, got 'a,b'"),
         (["--pause", "3,1"], "mix.least_pause_s: expected"),
         (["--minutes", "0"], "mix.minutes: expected above 0 to 120"),
         (["--speed", "90"], "mix.stretch_percent: expected 0 to 50"),

@@ -110,6 +110,13 @@ def test_heard_twice() -> None:
     assert (found.missed, found.false_alarms, found.twice) == (0, 0, 1)
 
 
+def test_commands_at_which_the_network_was_never_asked() -> None:
+    """A command without any event at it, word or not, is unheard; one that is misheard is not."""
+    truth = [YES, Command("no", 3.0, 3.4), Command("yes", 5.0, 5.6)]
+    found = figures(truth, [event(UNKNOWN, 1.2), event("no", 3.6, 0.3)])
+    assert (found.missed, found.unheard) == (3, 1)
+
+
 @pytest.mark.parametrize(
     ("at_s", "missed"), [(0.74, 1), (0.76, 0), (1.25, 0), (1.74, 0), (1.76, 1)]
 )
@@ -275,11 +282,23 @@ def test_nothing_to_hear(glides: Recognizer, tmp_path: Path) -> None:
 
 
 def test_recordings_need_labels(glides: Recognizer, write: Callable[..., Path]) -> None:
-    """A recording without labels is an error that names the file that is expected."""
-    folder = write("a.wav", ["rise"])
+    """One without labels among others is an error that names the file that is expected."""
+    write("a.wav", ["rise"])
+    folder = write("b.wav", ["high"])
     (folder / "a.txt").unlink()
     with pytest.raises(DatasetError, match=r"Audacity labels in .*a\.txt"):
         evaluate_streams(glides, folder)
+
+
+def test_recordings_that_have_no_labels_have_no_commands(
+    glides: Recognizer, write: Callable[..., Path]
+) -> None:
+    """Where none has labels, whatever is heard is a false alarm."""
+    folder = write("a.wav", ["rise", "high"])
+    (folder / "a.txt").unlink()
+    (found,) = evaluate_streams(glides, folder)
+    assert (found.said, found.missed, found.unheard) == (0, 0, 0)
+    assert found.false_alarms == 2
 
 
 def test_labels_of_no_command(glides: Recognizer, write: Callable[..., Path]) -> None:
@@ -326,7 +345,8 @@ def test_text(conditions: list[StreamFigures]) -> None:
     """The table has a line a condition with its figures, and one with its commands."""
     lines = to_text(conditions).splitlines()
     assert lines[1].split() == [
-        "10dB", "0.10", "2", "1", "50.0%", "1", "10.0", "an", "hour", "0", "0.10", "s", "0.10", "s",
+        "10dB", "0.10", "2", "1", "50.0%", "1", "10.0", "an", "hour", "0", "1", "0.10",
+        "s", "0.10", "s",
     ]  # fmt: skip
     assert lines[2].split()[:5] == ["clean", "0.20", "1", "1", "100.0%"]
     assert lines[2].split()[-2:] == ["-", "-"]
