@@ -6,7 +6,8 @@
 
 Every variant sees as many vectors as the others (`--passes` times the number of clips), so that a
 difference is not one of patience. Figures are of the validation part, which the choices were made
-on. Prints Markdown tables and writes recipe.json; variants found there are not trained again.
+on. Prints Markdown tables, writes recipe.json and dropout.svg; variants found there are not trained
+again.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from speechrec.config import UNKNOWN, Config, load_config
 from speechrec.copies import training_copies
 from speechrec.extract import extract
 from speechrec.files import write_json
+from speechrec.report import new_figure
 from speechrec.store import FeatureSet
 from speechrec.teacher import soft_answers
 from speechrec.train import TrainOptions, train
@@ -38,6 +40,8 @@ NORM = {"model.batch_norm": True, "model.dropout": [0.1] * 4}
 COPIES = {"augment.views": 16}
 DECAY = {"train.weight_decay": 1e-3}
 NO_TEACHER = {"teacher.weight": 0.0}
+
+RATES = (0.0, 0.1, 0.2, 0.3, 0.5)
 
 Overrides = dict[str, Any]
 
@@ -62,22 +66,14 @@ def ladder() -> dict[str, Overrides]:
 
 
 def tables() -> dict[str, dict[str, Overrides]]:
-    rates = (0.0, 0.1, 0.2, 0.3, 0.5)
     return {
         "Step by step": ladder(),
+        # Tables with the same copies stand together: copies take minutes to make.
         "Dropout, taught by labels": {
-            f"dropout {rate}": {**NO_TEACHER, "model.dropout": [rate] * 4} for rate in rates
+            f"dropout {rate}": {**NO_TEACHER, "model.dropout": [rate] * 4} for rate in RATES
         },
         "Dropout, taught by the teacher": {
-            f"dropout {rate}": {"model.dropout": [rate] * 4} for rate in rates
-        },
-        "Without one part of the copies, taught by labels": {
-            "all parts": NO_TEACHER,
-            "no stretching": {**NO_TEACHER, "augment.stretch_percent": 0.0},
-            "no shifts": {**NO_TEACHER, "augment.shift_ms": 0.0},
-            "no noise": {**NO_TEACHER, "augment.noise_share": 0.0},
-            "no echo": {**NO_TEACHER, "augment.echo_share": 0.0},
-            "7 copies": {**NO_TEACHER, "augment.views": 8},
+            f"dropout {rate}": {"model.dropout": [rate] * 4} for rate in RATES
         },
         "With something more": {
             "labels, smoothed by 0.1": {**NO_TEACHER, "train.label_smoothing": 0.1},
@@ -85,6 +81,18 @@ def tables() -> dict[str, dict[str, Overrides]]:
             "labels, masks in 30 %": {**NO_TEACHER, "train.mask_share": 0.3},
             "teacher, mixup 0.2": {"train.mixup": 0.2},
             "teacher, masks in 30 %": {"train.mask_share": 0.3},
+        },
+        "Without one part of the copies, taught by labels": {
+            "all parts": NO_TEACHER,
+            "no stretching": {**NO_TEACHER, "augment.stretch_percent": 0.0},
+            "no shifts": {**NO_TEACHER, "augment.shift_ms": 0.0},
+            "no noise": {**NO_TEACHER, "augment.noise_share": 0.0},
+            "no echo": {**NO_TEACHER, "augment.echo_share": 0.0},
+            "no running speech around unknown words": {
+                **NO_TEACHER,
+                "augment.neighbour_share": 0.0,
+            },
+            "7 copies": {**NO_TEACHER, "augment.views": 8},
         },
     }
 
@@ -146,6 +154,20 @@ def row(name: str, figures: list[dict[str, float]]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def plot(sweeps: dict[str, list[list[float]]], path: Path) -> None:
+    """Validation accuracy over the dropout rate; the line is the mean over seeds."""
+    figure = new_figure(6, 4)
+    axes = figure.subplots()
+    for title, accuracies in sweeps.items():
+        (line,) = axes.plot(RATES, [statistics.mean(each) for each in accuracies], label=title)
+        for seed in zip(*accuracies, strict=True):
+            axes.plot(RATES, seed, ".", color=line.get_color())
+    axes.set(xlabel="dropout rate of all four layers in training", ylabel="validation accuracy, %")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("data/speech_commands"))
@@ -158,6 +180,7 @@ def main() -> None:
     record = arguments.out / "recipe.json"
     known = json.loads(record.read_text()) if record.exists() else {}
     bench = Bench(arguments)
+    sweeps: dict[str, list[list[float]]] = {}
     for title, variants in tables().items():
         print(f"\n{title}\n\n| variant | accuracy % | unknown recall % |\n| --- | --- | --- |")
         for name, overrides in variants.items():
@@ -169,6 +192,10 @@ def main() -> None:
                     write_json(record, known)
                 figures.append(known[key])
             print(row(name, figures), flush=True)
+            if title.startswith("Dropout"):
+                accuracies = [100 * figure["accuracy"] for figure in figures]
+                sweeps.setdefault(title, []).append(accuracies)
+    plot(sweeps, arguments.out / "dropout.svg")
 
 
 if __name__ == "__main__":

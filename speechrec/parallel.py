@@ -1,12 +1,14 @@
 """Worker processes: a bounded number of jobs under way, results in the order of the jobs."""
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from typing import TypeVar
 
 from speechrec.errors import DatasetError
@@ -34,7 +36,9 @@ def processes(
     # One thread of linear algebra a worker: the processes are the parallelism.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     warm_up(argument)
-    pool = ProcessPoolExecutor(count, mp_context=get_context(start_method()))
+    pool = ProcessPoolExecutor(
+        count, mp_context=get_context(start_method()), initializer=_end_with_parent
+    )
     try:
         for _ in range(count):
             pool.submit(warm_up, argument)
@@ -46,6 +50,18 @@ def processes(
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for a job for ever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait_for_end() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=wait_for_end, daemon=True).start()
 
 
 def start_method() -> str:

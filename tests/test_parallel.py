@@ -5,8 +5,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
 from speechrec.errors import DatasetError
@@ -107,3 +110,28 @@ def test_a_worker_that_dies_is_an_error_that_says_what_to_do() -> None:
         processes(2, squared, 1) as pool,
     ):
         list(in_order(die, iter(range(4)), pool))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path, method: str) -> None:
+    """When a command is killed outright, its workers do not stay behind."""
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import os, signal\n"
+        "from speechrec import parallel\n"
+        "if __name__ == '__main__':\n"
+        f"    parallel.start_method = lambda: {method!r}\n"
+        "    with parallel.processes(2, len, ()) as pool:\n"
+        "        list(pool.map(len, [()] * 8))\n"
+        "        print(*pool._processes, flush=True)\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], stdout=subprocess.PIPE, check=False)
+    workers = set(map(int, done.stdout.split()))
+    assert len(workers) == 2
+    for _ in range(600):
+        workers = {worker for worker in workers if psutil.pid_exists(worker)}
+        if not workers:
+            break
+        time.sleep(0.05)
+    assert not workers
