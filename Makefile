@@ -57,7 +57,7 @@ model: $(VENV)/.installed
 	rm -rf runs/mined
 	$(BIN)/speechrec mine data/negative_speech --part training $(SENTENCES) --least 0 \
 	    --model commands-en --out runs/mined
-	$(BIN)/speechrec extract data/speech_commands --config configs/speech_commands.toml \
+	$(BIN)/speechrec extract data/speech_commands --config configs/commands-en.toml \
 	    --unknown runs/mined --out runs/features
 	$(BIN)/speechrec train --features runs/features --out runs/commands-en
 	$(BIN)/speechrec calibrate runs/commands-en --negatives data/negative_speech \

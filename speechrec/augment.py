@@ -14,6 +14,7 @@ NoiseSource = Callable[[np.random.Generator, int], Array]
 # Power falls with frequency to this exponent.
 _EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
 _LOWEST_HZ = 20.0
+_HARMONICS = 12
 
 
 def coloured_noise(
@@ -32,6 +33,49 @@ def coloured_noise(
     noise = np.fft.irfft(spectrum * hz ** (-_EXPONENTS[colour] / 2), samples)
     scaled: Array = (noise / np.abs(noise).max()).astype(np.float32)
     return scaled
+
+
+def tones(rng: np.random.Generator, samples: int, *, sample_rate_hz: int) -> Array:
+    """A fundamental of 70 to 600 Hz with up to eleven harmonics, as machines hum and music plays.
+
+    Returns:
+        (samples,) float32 with a peak of 1.
+    """
+    lowest_hz = float(np.exp(rng.uniform(np.log(70), np.log(600))))
+    most = min(_HARMONICS, int(0.45 * sample_rate_hz / lowest_hz))
+    numbers = np.arange(1, int(rng.integers(1, most + 1)) + 1, dtype=np.float32)[:, np.newaxis]
+    strength = np.exp(rng.normal(0, 0.7, numbers.shape)) / numbers ** rng.uniform(0, 1.5)
+    phases = rng.uniform(0, 2 * np.pi, numbers.shape).astype(np.float32)
+    turns = np.arange(samples, dtype=np.float32) * np.float32(
+        2 * np.pi * lowest_hz / sample_rate_hz
+    )
+    wave = (strength.astype(np.float32) * np.sin(numbers * turns + phases)).sum(axis=0)
+    scaled: Array = wave / np.abs(wave).max()
+    return scaled
+
+
+def pulsed(rng: np.random.Generator, noise: Array, *, sample_rate_hz: int) -> Array:
+    """Noise that comes and goes, every 0.15 to 1 s, for 30 to 70 % of the time."""
+    period = float(rng.uniform(0.15, 1.0)) * sample_rate_hz
+    share, start = float(rng.uniform(0.3, 0.7)), float(rng.uniform())
+    turn = (np.arange(len(noise), dtype=np.float32) / np.float32(period) + np.float32(start)) % 1
+    # Edges of 10 ms.
+    edge = 0.01 * sample_rate_hz / period
+    gate: Array = np.interp(turn, [0, edge, share, share + edge], [0, 1, 1, 0]).astype(np.float32)
+    return gate * noise
+
+
+def babble(rng: np.random.Generator, talkers: Sequence[Array], samples: int) -> Array:
+    """People who talk at the same time, some softer than others by up to 6 dB.
+
+    Args:
+        talkers: (any,) float32 each, what one of them says; said over and over.
+    """
+    out: Array = np.zeros(samples, dtype=np.float32)
+    for wave in talkers:
+        level = gain(wave, float(rng.uniform(-6, 0)) - _level_db(wave))
+        out += np.resize(np.roll(level, int(rng.integers(len(wave)))), samples)
+    return out
 
 
 def gain(wave: Array, gain_db: float) -> Array:

@@ -14,6 +14,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -39,10 +40,13 @@ from speechrec.store import FeatureSet, StoredClip
 
 FOLDER, INFO_NAME = "copies", "copies.json"
 _SHARD_CLIPS = 128
-# So many words may stand beside others.
+# So many words may be said beside or behind others.
 _OTHERS = 512
 # Share of drawn noise that is made, not recorded.
 _MADE_NOISE_SHARE = 0.25
+# Share of interference that is people talking, one to so many at a time; the rest is half pulses.
+_TALK_SHARE, _MOST_TALKERS = 0.5, 6
+_WORDS_OF_A_TALKER = 3
 
 Progress = Callable[[int, int], None]
 
@@ -59,8 +63,8 @@ class CopyJob:
     config: FeatureConfig
     augment: AugmentConfig
     noise: tuple[Stretch, ...]
-    # Unknown words that stand around others in running speech.
-    neighbours: tuple[Clip, ...]
+    # Unknown words that are said around others in running speech, and in the background.
+    others: tuple[Clip, ...]
 
 
 def training_copies(
@@ -141,10 +145,7 @@ def _jobs(
     settings: AugmentConfig,
     noise: tuple[Stretch, ...],
 ) -> Iterator[CopyJob]:
-    neighbours = _spread(
-        [clip for clip in training.clips if clip.label == UNKNOWN]
-        if settings.neighbour_share else []
-    )  # fmt: skip
+    others = _spread([clip for clip in training.clips if clip.label == UNKNOWN])
     for start in range(0, len(training), _SHARD_CLIPS):
         stored = training.clips[start : start + _SHARD_CLIPS]
         yield CopyJob(
@@ -155,7 +156,7 @@ def _jobs(
             config=training.config,
             augment=settings,
             noise=noise,
-            neighbours=neighbours,
+            others=others,
         )
 
 
@@ -178,7 +179,7 @@ def make_copies(job: CopyJob) -> int:
     if job.path.exists() and key_path.exists() and key_path.read_text() == job.key:
         return len(job.clips)
     copies = np.empty((len(job.clips), job.augment.views - 1, job.config.size), dtype=np.float16)
-    noise = _NoisePool(job.noise, job.config.sample_rate_hz)
+    noise = NoisePool(job)
     for number, (clip, stated) in enumerate(zip(job.clips, job.sha256, strict=True)):
         try:
             wave, sha256 = read_clip(clip, job.config)
@@ -201,15 +202,13 @@ def make_copies(job: CopyJob) -> int:
     return len(job.clips)
 
 
-def altered_vector(
-    wave: Array, clip: Clip, copy: int, job: CopyJob, noise: augment.NoiseSource
-) -> Array:
+def altered_vector(wave: Array, clip: Clip, copy: int, job: CopyJob, noise: "NoisePool") -> Array:
     """(1024,) float32, features of the clip's copy of that number."""
     rng = np.random.default_rng(_seed(clip, copy))
     own = fit_clip(wave, job.config)
     if clip.label == SILENCE:
-        altered = augment.altered_silence(rng, own, job.augment, noise)
-    elif clip.label == UNKNOWN and job.neighbours and rng.random() < job.augment.neighbour_share:
+        altered = augment.altered_silence(rng, own, job.augment, noise.without_speech)
+    elif clip.label == UNKNOWN and rng.random() < job.augment.neighbour_share:
         altered = _among_neighbours(rng, own, job, noise)
     else:
         # A longer recording is cut before it is altered: what is far from the word is not heard.
@@ -230,8 +229,7 @@ def _among_neighbours(
 ) -> Array:
     """The second around a place in an unknown word that is said in one breath with two others."""
     config = job.config
-    chosen = rng.integers(len(job.neighbours), size=2)
-    others = [_spoken(read_clip(job.neighbours[n], config)[0], config) for n in chosen]
+    others = [_said(job.others[n], config) for n in rng.integers(len(job.others), size=2)]
     word = _spoken(own, config)
     wave, middle = augment.in_running_speech(
         rng, word, others, sample_rate_hz=config.sample_rate_hz
@@ -246,6 +244,11 @@ def _among_neighbours(
         rng, augment.placed(wave, spare - start, config.clip_samples + 2 * spare), job.augment,
         noise, samples=config.clip_samples, sample_rate_hz=config.sample_rate_hz,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=2 * _OTHERS)
+def _said(clip: Clip, config: FeatureConfig) -> Array:
+    return _spoken(read_clip(clip, config)[0], config)
 
 
 def _spoken(wave: Array, config: FeatureConfig) -> Array:
@@ -263,18 +266,48 @@ def _seed(clip: Clip, copy: int) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _NoisePool:
+class NoisePool:
     """Draws background noise: mostly recorded, where there are recordings."""
 
-    stretches: tuple[Stretch, ...]
-    sample_rate_hz: int
+    job: CopyJob
 
     def __call__(self, rng: np.random.Generator, samples: int) -> Array:
-        rate = self.sample_rate_hz
-        if not self.stretches or rng.random() < _MADE_NOISE_SHARE:
+        share = self.job.augment.interference_share
+        if not share or rng.random() >= share:
+            return self._background(rng, samples)
+        if rng.random() < _TALK_SHARE and self.job.others:
+            return self._talk(rng, samples)
+        return self._machines(rng, samples)
+
+    def without_speech(self, rng: np.random.Generator, samples: int) -> Array:
+        """Noise that is no unknown word."""
+        share = self.job.augment.interference_share
+        if not share or rng.random() >= share:
+            return self._background(rng, samples)
+        return self._machines(rng, samples)
+
+    def _talk(self, rng: np.random.Generator, samples: int) -> Array:
+        others = self.job.others
+        talkers = [
+            np.concatenate(
+                [_said(others[n], self.job.config) for n in rng.integers(len(others), size=words)]
+            )
+            for words in [_WORDS_OF_A_TALKER] * int(rng.integers(1, _MOST_TALKERS + 1))
+        ]
+        return augment.babble(rng, talkers, samples)
+
+    def _machines(self, rng: np.random.Generator, samples: int) -> Array:
+        rate = self.job.config.sample_rate_hz
+        if rng.random() < 0.5:
+            return augment.tones(rng, samples, sample_rate_hz=rate)
+        return augment.pulsed(rng, self._background(rng, samples), sample_rate_hz=rate)
+
+    def _background(self, rng: np.random.Generator, samples: int) -> Array:
+        rate, stretches = self.job.config.sample_rate_hz, self.job.noise
+        if not stretches or rng.random() < _MADE_NOISE_SHARE:
             colour = NOISE_COLOURS[int(rng.integers(len(NOISE_COLOURS)))]
             return augment.coloured_noise(rng, samples, colour=colour, sample_rate_hz=rate)
-        stretch = self.stretches[int(rng.integers(len(self.stretches)))]
+        stretch = stretches[int(rng.integers(len(stretches)))]
         seconds = min(samples / rate, stretch.stop_s - stretch.start_s)
         offset_s = float(rng.uniform(stretch.start_s, stretch.stop_s - seconds))
         wave = audio.read_audio(
