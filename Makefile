@@ -59,7 +59,7 @@ model: $(VENV)/.installed
 	    --model commands-en --out runs/mined
 	$(BIN)/speechrec extract data/speech_commands --config configs/commands-en.toml \
 	    --unknown runs/mined --out runs/features
-	$(BIN)/speechrec train --features runs/features --out runs/commands-en
+	$(BIN)/speechrec train --features runs/features --out runs/commands-en --set export.int8=true
 	$(BIN)/speechrec calibrate runs/commands-en --negatives data/negative_speech \
 	    --part validation $(SENTENCES)
 	$(BIN)/speechrec mix --features runs/features --negatives data/negative_speech --out runs/mix

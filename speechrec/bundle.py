@@ -4,6 +4,8 @@
                     the size and SHA-256 of every other member
     model.tflite    1024 numbers -> posteriors; signatures "predict" and, where the network has
                     dropout, "dropout", whose masks are inputs
+    stream.tflite   a stronger network from the same numbers to the same labels, which is asked in
+                    streams; only where the recipe has one
     mel.npy         the mel filterbank, so that prediction needs no librosa
 
 Nothing in it is ever executed or unpickled. The hashes find damage; they are no signature: only
@@ -14,7 +16,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +30,9 @@ from speechrec.files import replacing
 
 FORMAT = 1
 SUFFIX = ".speechrec"
-MANIFEST, MODEL, MEL = "manifest.json", "model.tflite", "mel.npy"
-_LIMITS = {MANIFEST: 4 << 20, MODEL: 256 << 20, MEL: 16 << 20}
+MANIFEST, MODEL, STREAM, MEL = "manifest.json", "model.tflite", "stream.tflite", "mel.npy"
+_LIMITS = {MANIFEST: 4 << 20, MODEL: 256 << 20, STREAM: 256 << 20, MEL: 16 << 20}
+_NEEDED = {MANIFEST, MODEL, MEL}
 _MAX_LABELS = 10_000
 # Entries of a manifest that come about when it is written.
 _WRITTEN = ("format", "members", "sha256")
@@ -45,6 +48,9 @@ class Bundle:
     config: FeatureConfig
     mel: Array
     model: bytes
+    # What streams ask, with a temperature of its own; None: the same network.
+    stream_model: bytes | None
+    stream_temperature: float
     temperature: float
     threshold: float
     # By keyword, where they were chosen from the false alarms of a stream.
@@ -54,15 +60,25 @@ class Bundle:
     manifest: Mapping[str, Any]
 
 
-def write_bundle(path: Path, *, manifest: Mapping[str, Any], model: bytes, mel: Array) -> None:
+def write_bundle(
+    path: Path,
+    *,
+    manifest: Mapping[str, Any],
+    model: bytes,
+    mel: Array,
+    stream_model: bytes | None = None,
+) -> None:
     """Write a recogniser file under a temporary name, read it back, and rename it.
 
     Args:
-        manifest: all but ``format``, ``members`` and ``sha256``, which are added here.
+        manifest: all but ``format``, ``members`` and ``sha256``, which are added here; with
+            ``stream_network`` where there is a ``stream_model``.
     """
     buffer = io.BytesIO()
     np.save(buffer, mel, allow_pickle=False)
     members = {MODEL: model, MEL: buffer.getvalue()}
+    if stream_model is not None:
+        members[STREAM] = stream_model
     complete = {
         "format": FORMAT,
         **manifest,
@@ -88,7 +104,10 @@ def update_bundle(path: Path, out: Path, changes: Mapping[str, Any]) -> None:
     """
     bundle = read_bundle(path)
     kept = {name: bundle.manifest[name] for name in bundle.manifest if name not in _WRITTEN}
-    write_bundle(out, manifest={**kept, **changes}, model=bundle.model, mel=bundle.mel)
+    write_bundle(
+        out, manifest={**kept, **changes}, model=bundle.model, mel=bundle.mel,
+        stream_model=bundle.stream_model,
+    )  # fmt: skip
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -98,8 +117,8 @@ def read_bundle(path: Path) -> Bundle:
         BundleError: it is missing, truncated, altered, of a newer format, or at odds with itself.
     """
     members = _read_members(path)
-    manifest = _read_manifest(members[MANIFEST], path)
-    for name in (MODEL, MEL):
+    manifest = _read_manifest(members[MANIFEST], members.keys() - {MANIFEST}, path)
+    for name in members.keys() - {MANIFEST}:
         stated = manifest["members"][name]["sha256"]
         if hashlib.sha256(members[name]).hexdigest() != stated:
             raise BundleError(f"{path}: {name} does not match its SHA-256; get the file again")
@@ -110,6 +129,9 @@ def read_bundle(path: Path) -> Bundle:
             (float(layer["rate"]), tuple(map(int, layer["shape"]))) for layer in manifest["dropout"]
         )
         temperature, threshold = float(manifest["temperature"]), float(manifest["threshold"])
+        stream_temperature = 1.0
+        if STREAM in members:
+            stream_temperature = float(manifest["stream_network"]["temperature"])
         stream_thresholds = {
             str(label): float(value)
             for label, value in manifest.get("stream", {}).get("thresholds", {}).items()
@@ -133,33 +155,36 @@ def read_bundle(path: Path) -> Bundle:
          f"got {mel.shape} {mel.dtype}"),
         (mel.dtype != np.float32 or bool(np.isfinite(mel).all()),
          "mel filterbank: has numbers that are not finite"),
-        (0.01 <= temperature <= 100, f"temperature {temperature} is out of range"),
+        *((0.01 <= value <= 100, f"temperature {value} is out of range")
+          for value in (temperature, stream_temperature)),
         (0 <= threshold <= 1, f"threshold {threshold} is out of range"),
         (all(label in labels and 0 <= value <= 1 for label, value in stream_thresholds.items()),
          f"stream thresholds are out of range: {stream_thresholds}"),
         (all(0 <= rate < 1 for rate, _ in dropout), "dropout rates are out of range"),
-        (members[MODEL][4:8] == b"TFL3", "model.tflite is no TensorFlow Lite model"),
+        *((members[name][4:8] == b"TFL3", f"{name} is no TensorFlow Lite model")
+          for name in (MODEL, STREAM) if name in members),
     )  # fmt: skip
     for ok, problem in checks:
         if not ok:
             raise BundleError(f"{path}: at odds with itself: {problem}")
     return Bundle(
-        labels=labels, config=config, mel=mel, model=members[MODEL], temperature=temperature,
-        threshold=threshold, stream_thresholds=stream_thresholds, dropout=dropout,
-        manifest=manifest,
+        labels=labels, config=config, mel=mel, model=members[MODEL],
+        stream_model=members.get(STREAM), stream_temperature=stream_temperature,
+        temperature=temperature, threshold=threshold, stream_thresholds=stream_thresholds,
+        dropout=dropout, manifest=manifest,
     )  # fmt: skip
 
 
 def _read_members(path: Path) -> dict[str, bytes]:
-    """The three members, each within its size limit and stored as is."""
+    """The members, each within its size limit and stored as is."""
     try:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
             names = sorted(info.filename for info in infos)
-            if names != sorted(_LIMITS):
+            if names not in (sorted(_NEEDED), sorted(_LIMITS)):
                 raise BundleError(
-                    f"{path}: expected the members {', '.join(sorted(_LIMITS))}, "
-                    f"found {', '.join(names[:8]) or 'none'}"
+                    f"{path}: expected the members {', '.join(sorted(_NEEDED))} and perhaps "
+                    f"{STREAM}, found {', '.join(names[:8]) or 'none'}"
                 )
             for info in infos:
                 if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
@@ -180,7 +205,7 @@ def _read_members(path: Path) -> dict[str, bytes]:
         ) from error
 
 
-def _read_manifest(data: bytes, path: Path) -> dict[str, Any]:
+def _read_manifest(data: bytes, members: Collection[str], path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(data)
         written = manifest["format"]
@@ -194,8 +219,9 @@ def _read_manifest(data: bytes, path: Path) -> dict[str, Any]:
         stated = manifest.pop("sha256")
         if stated != sha256_json(manifest):
             raise BundleError(f"{path}: the manifest was altered; get the file again")
-        for name in (MODEL, MEL):
-            manifest["members"][name]["sha256"]
+        stated_members = manifest["members"]
+        for name in members:
+            stated_members[name]["sha256"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path}: its manifest is not usable: {error!r}") from error
     assert isinstance(manifest, dict)

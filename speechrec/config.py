@@ -313,6 +313,9 @@ class ExportConfig:
     # Temperature scaling on the validation part, and a threshold at which this share of its unknown
     # words is refused.
     calibrate: bool = True
+    # Streams are answered by the teacher, where there is one (8-bit weights): it hears better, and
+    # costs little where it is asked only when something was said.
+    stream_teacher: bool = False
     unknown_refused: float = 0.98
 
     def __post_init__(self) -> None:

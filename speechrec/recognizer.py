@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,8 @@ class Recognizer:
         }
         self.front_end = FrontEnd(bundle.config, mel=bundle.mel)
         self._network = Network(bundle.model, labels=len(bundle.labels), dropout=bundle.dropout)
+        self._stream_model = bundle.stream_model
+        self._stream_temperature = bundle.stream_temperature
 
     @classmethod
     def load(cls, path: str | Path) -> "Recognizer":
@@ -161,7 +164,20 @@ class Recognizer:
 
     def scores(self, x: Array) -> Array:
         """(clips, 1024) features to (clips, labels) float32 posteriors, dropout off."""
-        return self._calibrated(self._network.scores(x))
+        return _calibrated(self._network.scores(x), self.temperature)
+
+    def stream_scores(self, x: Array) -> Array:
+        """As `scores`, by the network for streams where the file has one."""
+        if self._stream_network is None:
+            return self.scores(x)
+        return _calibrated(self._stream_network.scores(x), self._stream_temperature)
+
+    @cached_property
+    def _stream_network(self) -> Network | None:
+        # Not before it is asked: single clips never ask it.
+        if self._stream_model is None:
+            return None
+        return Network(self._stream_model, labels=len(self.labels), dropout=())
 
     def predict(self, wave: Array) -> Prediction:
         """What is said in a wave of any length: the second around its loudest part decides."""
@@ -186,7 +202,7 @@ class Recognizer:
             raise SpeechrecError(f"expected at least 2 Monte-Carlo passes, got {passes}")
         rng = np.random.default_rng(seed)
         drawn = self._network.dropout_scores(self.features(wave), passes=passes, rng=rng)
-        posteriors = self._calibrated(drawn).astype(np.float64)
+        posteriors = _calibrated(drawn, self.temperature).astype(np.float64)
         mean = posteriors.mean(axis=0)
         total = _entropy(mean)
         return Uncertainty(
@@ -200,8 +216,9 @@ class Recognizer:
         order = np.argsort(-posteriors, kind="stable")
         return {self.labels[index]: float(posteriors[index]) for index in order}
 
-    def _calibrated(self, posteriors: Array) -> Array:
-        return scaled(posteriors, self.temperature).astype(np.float32, copy=False)
+
+def _calibrated(posteriors: Array, temperature: float) -> Array:
+    return scaled(posteriors, temperature).astype(np.float32, copy=False)
 
 
 def _entropy(p: npt.NDArray[np.float64]) -> float:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tomli_w
 
 from speechrec import bundle, report, store
-from speechrec.calibrate import Calibration, calibrate
+from speechrec.calibrate import Calibration, calibrate, fit_temperature
 from speechrec.checkpoint import EpochRow
 from speechrec.config import Config, check_same_features
 from speechrec.copies import training_copies
@@ -27,7 +28,7 @@ from speechrec.export import dropout_shapes, to_tflite
 from speechrec.features import mel_filterbank
 from speechrec.files import replacing, write_json, write_text
 from speechrec.recognizer import Network, Recognizer
-from speechrec.teacher import soft_answers
+from speechrec.teacher import load_teacher, soft_answers
 from speechrec.train import TrainOptions, TrainResult, finish, train
 
 # Clips on which the exported network is held against Keras before it is written.
@@ -89,7 +90,11 @@ def make_run(
     if config.export.calibrate:
         calibration = _calibration(content, validation, config)
     manifest = _manifest(run.name, info, config, result, calibration)
-    figures = _write_and_score(recogniser, manifest, content, features_set, part)
+    stream_model = None
+    if config.export.stream_teacher and config.teacher.weight:
+        stream_model, about = _stream_network(teacher or run, validation, config)
+        manifest["stream_network"] = about
+    figures = _write_and_score(recogniser, manifest, content, stream_model, features_set, part)
     write_report(run, figures, part, history=result.history)
     finish(run)
     return RunResult(recogniser, result, figures, part)
@@ -125,6 +130,24 @@ def _calibration(content: bytes, validation: store.FeatureSet, config: Config) -
     )  # fmt: skip
 
 
+def _stream_network(
+    taught_by: Path, validation: store.FeatureSet, config: Config
+) -> tuple[bytes, dict[str, Any]]:
+    """The teacher as streams ask it, and what the manifest says of it."""
+    model = load_teacher(taught_by)
+    content = to_tflite(model, validation.x[:_PROBE_CLIPS], int8=True)
+    network = Network(content, labels=len(validation.labels), dropout=())
+    posteriors = network.scores(validation.x)
+    temperature = fit_temperature(posteriors, validation.y) if config.export.calibrate else 1.0
+    about = {
+        "kind": model.name,
+        "parameters": _trainable(model),
+        "temperature": temperature,
+        "validation_accuracy": float(np.mean(posteriors.argmax(axis=1) == validation.y)),
+    }
+    return content, about
+
+
 def write_report(
     run: Path, figures: Report, part: str, *, history: tuple[EpochRow, ...] = ()
 ) -> None:
@@ -138,13 +161,16 @@ def _write_and_score(
     path: Path,
     manifest: dict[str, Any],
     content: bytes,
+    stream_model: bytes | None,
     features: store.FeatureSet,
     part: str,
 ) -> Report:
     """Write the recogniser, evaluate the file itself, and write it again with its figures."""
     mel = mel_filterbank(features.config)
     with replacing(path) as partial:
-        bundle.write_bundle(partial, manifest=manifest, model=content, mel=mel)
+        bundle.write_bundle(
+            partial, manifest=manifest, model=content, mel=mel, stream_model=stream_model
+        )
         recognizer = Recognizer.load(partial)
         figures = evaluate(recognizer.scores, features, threshold=recognizer.threshold)
         metrics = {
@@ -157,7 +183,9 @@ def _write_and_score(
             "decisions": dataclasses.asdict(figures.decisions),
         }
         manifest = {**manifest, "metrics": {**manifest["metrics"], **metrics}}
-        bundle.write_bundle(partial, manifest=manifest, model=content, mel=mel)
+        bundle.write_bundle(
+            partial, manifest=manifest, model=content, mel=mel, stream_model=stream_model
+        )
     return figures
 
 

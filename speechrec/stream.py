@@ -187,7 +187,7 @@ class EventFinder:
         self._ring[new % frames] = block.T
         self._frames_done = stop
         vector = self._ring[(number + self._order) % frames].T.reshape(1, -1)
-        posteriors: Array = self._recognizer.scores(vector)[0]
+        posteriors: Array = self._recognizer.stream_scores(vector)[0]
         return posteriors
 
     def _answer(self) -> list[Event]:

@@ -75,6 +75,11 @@ def soft_answers(
     return weight * _posteriors(model, training) + (1 - weight) * hard
 
 
+def load_teacher(folder: Path) -> keras.Model:
+    """The trained teacher in a run's folder; it must have been made or borrowed before."""
+    return keras.models.load_model(folder / FOLDER / _MODEL)
+
+
 def _schedule(config: Config) -> Any:
     """The teacher's schedule, with the seed of the run."""
     return dataclasses.replace(config.teacher.train, seed=config.train.seed)

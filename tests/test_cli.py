@@ -592,7 +592,9 @@ def test_documented_commands_exist(page: Path, parser: typer.Typer) -> None:
         assert result.exit_code == 0, f"{page.name}:{number}: {arguments}: {result.output}"
 
 
-@pytest.mark.parametrize("line", ["predict --tops 3 a.wav", "predict", "listen --rate x", "train --seed x"])
+@pytest.mark.parametrize(
+    "line", ["predict --tops 3 a.wav", "predict", "listen --rate x", "train --seed x"]
+)
 def test_wrong_commands_would_be_seen(parser: typer.Typer, line: str) -> None:
     """The test above is not blind: it would fail for what the program does not understand."""
     assert CliRunner().invoke(parser, line.split()).exit_code == 2
