@@ -309,12 +309,13 @@ class ExportConfig:
     """What is written into the recogniser file."""
 
     # Weights as 8-bit integers (dynamic range): a quarter of the size, scores a little different.
+    # The network for streams too.
     int8: bool = False
     # Temperature scaling on the validation part, and a threshold at which this share of its unknown
     # words is refused.
     calibrate: bool = True
-    # Streams are answered by the teacher, where there is one (8-bit weights): it hears better, and
-    # costs little where it is asked only when something was said.
+    # Streams are answered by the teacher, where there is one: it hears better, and costs little
+    # where it is asked only when something was said.
     stream_teacher: bool = False
     unknown_refused: float = 0.98
 

@@ -18,6 +18,7 @@ from speechrec.bundle import (
     MANIFEST,
     MEL,
     MODEL,
+    STREAM,
     Bundle,
     read_bundle,
     update_bundle,
@@ -548,3 +549,55 @@ def test_what_is_no_recogniser_file_is_not_updated(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"a\.speechrec"):
         update_bundle(tmp_path / "a.speechrec", tmp_path / "b.speechrec", {"threshold": 0.75})
     assert not (tmp_path / "b.speechrec").exists()
+
+
+SECOND = b"\x1c\x00\x00\x00TFL3" + b"another network"
+WITH_SECOND = {**PLAIN, "stream_network": {"temperature": 0.5}}
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """A file with a network for streams."""
+    path = tmp_path / "two.speechrec"
+    write_bundle(path, manifest=WITH_SECOND, model=NETWORK, mel=FILTERBANK, stream_model=SECOND)
+    return path
+
+
+def test_a_network_for_streams_is_kept(good: Path, two: Path) -> None:
+    """It comes back with its temperature, an update keeps it, and a file without it says so."""
+    read = read_bundle(two)
+    assert (read.model, read.stream_model, read.stream_temperature) == (NETWORK, SECOND, 0.5)
+    update_bundle(two, two, {"stream": {"thresholds": {"yes": 0.75}}})
+    read = read_bundle(two)
+    assert (read.stream_model, read.stream_temperature) == (SECOND, 0.5)
+    assert read_bundle(good).stream_model is None
+
+
+@pytest.mark.parametrize(
+    ("stream_model", "about", "word"),
+    [
+        (SECOND, {"temperature": 0.0}, "temperature 0.0"),
+        (SECOND, {"temperature": "warm"}, "not usable"),
+        (SECOND, None, "stream_network"),
+        (b"something else than a network", {"temperature": 1.0}, "no TensorFlow Lite"),
+    ],
+)
+def test_a_network_for_streams_must_fit(
+    tmp_path: Path, stream_model: bytes, about: Any, word: str
+) -> None:
+    """What cannot be used is not written."""
+    manifest = {**PLAIN, "stream_network": about} if about else PLAIN
+    with pytest.raises(BundleError, match=word):
+        write_bundle(
+            tmp_path / "a.speechrec", manifest=manifest, model=NETWORK, mel=FILTERBANK,
+            stream_model=stream_model,
+        )  # fmt: skip
+    assert not (tmp_path / "a.speechrec").exists()
+
+
+def test_an_altered_network_for_streams_is_refused(tmp_path: Path, two: Path) -> None:
+    """Its hash is checked like that of any other member; one that is not stated is refused too."""
+    with zipfile.ZipFile(two) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    refused(zipped(tmp_path / "a.speechrec", {**content, STREAM: SECOND + b"!"}), STREAM, "SHA-256")
+    refused(zipped(tmp_path / "b.speechrec", {**members(), STREAM: SECOND}), "not usable", STREAM)

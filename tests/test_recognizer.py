@@ -40,11 +40,21 @@ def clips(feature_store: Path) -> FeatureSet:
     return load_features(feature_store, "testing")
 
 
-def rewritten(path: Path, content: Bundle, *, model: bytes | None = None, **changes: Any) -> Path:
+def rewritten(
+    path: Path,
+    content: Bundle,
+    *,
+    model: bytes | None = None,
+    stream_model: bytes | None = None,
+    **changes: Any,
+) -> Path:
     """A recogniser file with another network or another manifest, all its hashes in order."""
     manifest = {key: value for key, value in content.manifest.items() if key != "members"}
     manifest.update(changes)
-    write_bundle(path, manifest=manifest, model=model or content.model, mel=content.mel)
+    write_bundle(
+        path, manifest=manifest, model=model or content.model, mel=content.mel,
+        stream_model=stream_model,
+    )  # fmt: skip
     return path
 
 
@@ -347,3 +357,39 @@ def test_stream_thresholds(
     recognizer = Recognizer.load(path)
     assert recognizer.stream_thresholds == expected
     assert recognizer.threshold == 0.25
+
+
+def test_streams_ask_the_same_network_where_there_is_no_other(
+    recognizer: Recognizer, clips: FeatureSet
+) -> None:
+    """A file with one network answers clips and streams alike, to the last bit."""
+    np.testing.assert_array_equal(recognizer.stream_scores(clips.x), recognizer.scores(clips.x))
+
+
+def test_streams_ask_the_network_that_is_there_for_them(
+    tmp_path: Path, content: Bundle, cnn_run: RunResult, clips: FeatureSet
+) -> None:
+    """A second network answers streams, at a temperature of its own, and nothing else."""
+    other = read_bundle(cnn_run.recogniser).model
+    path = rewritten(
+        tmp_path / "two.speechrec", content,
+        stream_model=other, temperature=1.0, stream_network={"temperature": 2.0},
+    )  # fmt: skip
+    both = Recognizer.load(path)
+    np.testing.assert_allclose(
+        both.stream_scores(clips.x), softmax(logits(cnn_run.result.model, clips.x) / 2), atol=2e-5
+    )
+    alone = Recognizer.load(rewritten(tmp_path / "one.speechrec", content, temperature=1.0))
+    np.testing.assert_array_equal(both.scores(clips.x), alone.scores(clips.x))
+
+
+def test_damage_to_the_network_for_streams_is_told_when_it_is_asked(
+    tmp_path: Path, content: Bundle, clips: FeatureSet
+) -> None:
+    """Garbage behind the right hashes is an error that names what is wrong, not a crash."""
+    path = rewritten(
+        tmp_path / "a.speechrec", content,
+        stream_model=b"\x1c\0\0\0TFL3" + b"\0" * 64, stream_network={"temperature": 1.0},
+    )  # fmt: skip
+    with pytest.raises(BundleError, match="network inside"):
+        Recognizer.load(path).stream_scores(clips.x[:1])

@@ -29,6 +29,7 @@ from speechrec.features import mel_filterbank
 from speechrec.recognizer import Recognizer
 from speechrec.run import RunResult, make_run
 from speechrec.store import CLIPS_NAME, load_features, load_info
+from speechrec.teacher import load_teacher
 from speechrec.train import TrainOptions
 
 
@@ -262,7 +263,7 @@ def recipe(tiny_config: Config) -> Config:
                 epochs=2, batch_size=64, patience=0, mixup=0.2, mask_share=0.5, label_smoothing=0.1
             ),
         ),
-        export=ExportConfig(calibrate=True),
+        export=ExportConfig(calibrate=True, stream_teacher=True),
     )
 
 
@@ -293,6 +294,25 @@ def test_a_recipe_goes_through_its_stages(
     assert training["augment"] == dataclasses.asdict(recipe.augment)
     assert training["teacher"] == json.loads(json.dumps(dataclasses.asdict(recipe.teacher)))
     assert read_bundle(done.recogniser).dropout == ((pytest.approx(0.2), (8,)),)
+
+
+def test_the_teacher_answers_streams(
+    whole: tuple[RunResult, list[str]], store: Path, tmp_path: Path, recipe: Config
+) -> None:
+    """The file holds the teacher for streams, calibrated, and not where it is not wanted."""
+    done, _ = whole
+    run = done.recogniser.parent
+    content = read_bundle(done.recogniser)
+    temperature = content.manifest["stream_network"]["temperature"]
+    assert content.stream_temperature == temperature != 1
+    clips = load_features(store, "testing")
+    powered = np.asarray(load_teacher(run)(clips.x), np.float64) ** (1 / temperature)
+    wanted = powered / powered.sum(axis=1, keepdims=True)
+    got = Recognizer.load(done.recogniser).stream_scores(clips.x)
+    np.testing.assert_allclose(got, wanted, atol=2e-5 / min(temperature, 1))
+    plain = dataclasses.replace(recipe, export=ExportConfig(calibrate=True))
+    without = make_run(store, tmp_path / "run", plain, teacher=run)
+    assert read_bundle(without.recogniser).stream_model is None
 
 
 def test_without_teacher_and_copies_there_are_none(

@@ -97,13 +97,13 @@ def detections_of(detector: Detector, blocks: Iterable[Array]) -> list[Detection
 def asked(shipped: Recognizer, monkeypatch: pytest.MonkeyPatch) -> list[Array]:
     """Every (1024,) vector that the shipped network is given from now on."""
     vectors: list[Array] = []
-    scores = shipped.scores
+    scores = shipped.stream_scores
 
     def spy(x: Array) -> Array:
         vectors.extend(np.array(row) for row in x)
         return scores(x)
 
-    monkeypatch.setattr(shipped, "scores", spy)
+    monkeypatch.setattr(shipped, "stream_scores", spy)
     return vectors
 
 
@@ -343,7 +343,7 @@ def test_posteriors_are_the_mean_of_those_around(shipped: Recognizer, asked: lis
     """A word alone is asked about three times, and its posteriors are the mean."""
     (event,) = events_of(shipped, [np.concatenate((background(0.4), ONE_WORD, background(0.4)))])
     assert len(asked) == 3
-    mean = shipped.scores(np.stack(asked[:3])).mean(axis=0)
+    mean = shipped.stream_scores(np.stack(asked[:3])).mean(axis=0)
     np.testing.assert_allclose(event.posteriors, mean, atol=1e-6)
     assert event.posteriors.shape == (len(shipped.labels),)
 
