@@ -84,6 +84,10 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
+def seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} s"
+
+
 def card(
     recognizer: Recognizer,
     path: Path,
@@ -105,7 +109,7 @@ def card(
     stream_rows = "\n".join(
         f"| {each.condition} | {each.said} | {percent(each.miss_rate)} "
         f"| {each.false_alarms} in {each.hours:.1f} h | {each.twice} "
-        f"| {each.latency_median_s:.2f} s, {each.latency_95_s:.2f} s |"
+        f"| {seconds(each.latency_median_s)}, {seconds(each.latency_95_s)} |"
         for each in streams
     )
     target = manifest["stream"]["target_fa_per_hour"]
@@ -120,6 +124,8 @@ def card(
     speakers = training["speakers"]
     taught, validation, testing = (f"{clips[part]:,} clips of {speakers[part]:,}" for part in PARTS)
     parameters = f"{network['parameters']:,} trained parameters"
+    second = manifest["stream_network"]
+    weights = "8-bit" if manifest["int8"] else "32-bit"
     return f"""# {path.stem}
 
 A recogniser for the English commands {", ".join(words)}; anything else said is `{UNKNOWN}`, no
@@ -131,7 +137,8 @@ speech is `{SILENCE}`. {training["attribution"]}
 | SHA-256 | `{hashlib.sha256(path.read_bytes()).hexdigest()}` |
 | labels | {", ".join(recognizer.labels)} |
 | front end | `{recognizer.config.hash}` |
-| network | {network["kind"]}, {shape}, {parameters} |
+| network | {network["kind"]}, {shape}, {parameters}, {weights} weights |
+| network for streams | its teacher: {second["kind"]}, {second["parameters"]:,} parameters |
 | taught with | {taught} speakers, and altered copies |
 | epoch chosen, calibrated on | {validation} others |
 | measured on | {testing} others |

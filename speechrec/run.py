@@ -210,6 +210,7 @@ def _manifest(
             **dataclasses.asdict(config.model), "parameters": _trainable(result.model)
         },
         "dropout": dropout_shapes(result.model),
+        "int8": config.export.int8,
         "temperature": calibration.temperature,
         "threshold": calibration.threshold,
         "unknown_refused": config.export.unknown_refused,

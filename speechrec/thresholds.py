@@ -22,7 +22,7 @@ _COUNTED = 5.0
 _TAIL_SHARE = 0.1
 _LEAST_TAIL = 20
 # Log-odds have a tail between an exponential one and one with a nearby end.
-_LEAST_SHAPE = -0.3
+_LEAST_SHAPE = -0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,18 @@ def test_extrapolated(rng: np.random.Generator) -> None:
     assert 0.3 < np.median(rates) < 3
 
 
+def test_a_tail_with_an_end_is_not_drawn_on_for_ever(rng: np.random.Generator) -> None:
+    """Where log-odds thin out towards an end, thresholds stay near it: words must still pass."""
+    end = 3.0
+    logits = end - 8 * (1 - rng.random((len(LABELS), 200)) ** 0.4)
+    posteriors = np.sort(1 / (1 + np.exp(-logits)), axis=1)[:, ::-1]
+    measured = FalseAlarms(dict(zip(LABELS, posteriors, strict=True)), 0.2)
+    chosen = choose_thresholds(measured, per_hour=0.5)
+    assert chosen.extrapolated == LABELS
+    for value in chosen.thresholds.values():
+        assert np.log(value / (1 - value)) < end + 1
+
+
 @pytest.mark.parametrize("hours", [0.1, 100])
 def test_fewer_false_alarms_need_higher_thresholds(rng: np.random.Generator, hours: float) -> None:
     """Every command's threshold rises when fewer false alarms are wanted."""
