@@ -73,7 +73,7 @@ def test_extrapolated(rng: np.random.Generator) -> None:
 def test_a_tail_with_an_end_is_not_drawn_on_for_ever(rng: np.random.Generator) -> None:
     """Where log-odds thin out towards an end, thresholds stay near it: words must still pass."""
     end = 3.0
-    logits = end - 8 * (1 - rng.random((len(LABELS), 200)) ** 0.4)
+    logits = end - 12 * rng.random((len(LABELS), 200)) ** 0.5
     posteriors = np.sort(1 / (1 + np.exp(-logits)), axis=1)[:, ::-1]
     measured = FalseAlarms(dict(zip(LABELS, posteriors, strict=True)), 0.2)
     chosen = choose_thresholds(measured, per_hour=0.5)
