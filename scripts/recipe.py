@@ -175,6 +175,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/recipe"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--passes", type=int, default=48)
+    parser.add_argument("--only", nargs="+", default=[""], help="tables, by how their titles begin")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     record = arguments.out / "recipe.json"
@@ -182,6 +183,8 @@ def main() -> None:
     bench = Bench(arguments)
     sweeps: dict[str, list[list[float]]] = {}
     for title, variants in tables().items():
+        if not title.startswith(tuple(arguments.only)):
+            continue
         print(f"\n{title}\n\n| variant | accuracy % | unknown recall % |\n| --- | --- | --- |")
         for name, overrides in variants.items():
             figures = []
@@ -195,7 +198,8 @@ def main() -> None:
             if title.startswith("Dropout"):
                 accuracies = [100 * figure["accuracy"] for figure in figures]
                 sweeps.setdefault(title, []).append(accuracies)
-    plot(sweeps, arguments.out / "dropout.svg")
+    if sweeps:
+        plot(sweeps, arguments.out / "dropout.svg")
 
 
 if __name__ == "__main__":
