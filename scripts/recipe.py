@@ -104,6 +104,8 @@ class Bench:
         self.arguments = arguments
         self.config = Config()
         self.parts: dict[str, tuple[FeatureSet, FeatureSet]] = {}
+        # The teacher's answers by its weight, for the parts above; minutes to compute.
+        self.answers: dict[float, np.ndarray] = {}
 
     def features(self, config: Config) -> tuple[FeatureSet, FeatureSet]:
         """Training part with copies, and validation part."""
@@ -125,17 +127,19 @@ class Bench:
         key = json.dumps(dataclasses.asdict(config.features) | dataclasses.asdict(config.augment))
         if key not in self.parts:
             # One at a time: copies take half a gigabyte.
-            self.parts = {key: self.features(config)}
+            self.parts, self.answers = {key: self.features(config)}, {}
         training, validation = self.parts[key]
         passes = max(1, self.arguments.passes // config.augment.views)
         schedule = dataclasses.replace(config.train, epochs=passes)
         options = TrainOptions(restart=True)
         run = self.arguments.out / "run"
-        soft = None
-        if config.teacher.weight:
-            soft = soft_answers(
-                training, validation, run, config, options, borrowed=self.arguments.teacher
-            )
+        soft, weight = None, config.teacher.weight
+        if weight:
+            if weight not in self.answers:
+                self.answers[weight] = soft_answers(
+                    training, validation, run, config, options, borrowed=self.arguments.teacher
+                )
+            soft = self.answers[weight]
         result = train(
             training, validation, run, config.model, schedule, soft=soft, options=options
         )
