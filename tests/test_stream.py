@@ -108,9 +108,9 @@ def asked(shipped: Recognizer, monkeypatch: pytest.MonkeyPatch) -> list[Array]:
 
 
 @pytest.fixture(scope="module")
-def whole(shipped: Recognizer) -> tuple[list[State], list[Detection]]:
+def whole(shipped: Recognizer, glides: Recognizer) -> tuple[list[State], list[Detection]]:
     """Events and detections of two words that come as one block."""
-    detector = Detector(shipped, thresholds=dict.fromkeys(shipped.keywords, 0.01))
+    detector = Detector(glides, thresholds=dict.fromkeys(glides.keywords, 0.01))
     return states(events_of(shipped, [TWO_WORDS])), detections_of(detector, [TWO_WORDS])
 
 
@@ -128,14 +128,17 @@ sizes = st.lists(
 )
 @given(drawn=sizes)
 def test_how_a_stream_is_cut_does_not_show(
-    shipped: Recognizer, whole: tuple[list[State], list[Detection]], drawn: list[int]
+    shipped: Recognizer,
+    glides: Recognizer,
+    whole: tuple[list[State], list[Detection]],
+    drawn: list[int],
 ) -> None:
     """Blocks of any sizes, empty ones among them, give bit for bit the same."""
     events, detections = whole
     assert len(events) >= 2
     assert detections
     assert states(events_of(shipped, pieces(TWO_WORDS, drawn))) == events
-    detector = Detector(shipped, thresholds=dict.fromkeys(shipped.keywords, 0.01))
+    detector = Detector(glides, thresholds=dict.fromkeys(glides.keywords, 0.01))
     assert detections_of(detector, pieces(TWO_WORDS, drawn)) == detections
 
 
