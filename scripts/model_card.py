@@ -178,8 +178,8 @@ not hear:
 
 Thresholds for streams: {thresholds}.
 They aim at {target:g} false alarms an hour, extrapolated from {60 * hours:.0f} minutes of read
-sentences without commands. In {60 * alarms[1]:.0f} more minutes by other speakers there were
-{alarms[0]} false alarms.
+sentences without commands. False alarms in {60 * alarms[1]:.0f} more minutes by other speakers:
+{alarms[0]}.
 
 Testing clips mixed into recordings with unknown words, sentences and noise; commands taken for
 another one count as missed and as false alarms:

@@ -25,6 +25,8 @@ from speechrec.stream import Decider, Detection, Event
 _TOLERANCE_S = 0.25
 # Changes of all thresholds' log-odds for which a point of the DET curve is counted.
 _SHIFTS = np.arange(-6, 6.01, 0.25)
+# The condition of recordings that say nothing about their noise.
+_ANY = "all"
 _NO_CLIP: Array = np.empty(0, dtype=np.float32)
 
 
@@ -95,7 +97,9 @@ def evaluate_streams(
         AudioError: a recording cannot be read.
     """
     heard = hear_folder(recognizer, folder, progress=progress)
-    conditions = list(dict.fromkeys(item.condition for item in heard))
+    # As `mix` was asked for them: clean first, as a rule.
+    order = [*dict.fromkeys(_conditions(folder).values()), _ANY]
+    conditions = sorted({item.condition for item in heard}, key=order.index)
     return [
         stream_figures(recognizer, [item for item in heard if item.condition == condition])
         for condition in conditions
@@ -125,7 +129,7 @@ def hear_folder(
             seconds += length_s
             # An hour of clips would be a gigabyte.
             events += (dataclasses.replace(event, clip=_NO_CLIP) for event in found)
-        condition = conditions.get(path.name, "all")
+        condition = conditions.get(path.name, _ANY)
         heard.append(Heard(path, condition, seconds, truth, tuple(events)))
         progress(done, len(paths))
     return heard

@@ -243,17 +243,17 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_a_folder_of_recordings(glides: Recognizer, write: Callable[..., Path]) -> None:
-    """Each condition of a mix has its figures, in the order of the recordings."""
+    """Each condition of a mix has its figures, in the order in which the mix has them."""
     calls: list[tuple[int, int]] = []
     write("10dB-000.wav", ["fall", "rise"], labels=["fall", "high"])
     write("clean-000.wav", ["rise", "high", "fall"])
     folder = write("clean-001.wav", ["high"])
     rows = [
-        {"file": "10dB-000.wav", "snr_db": 10.0}, {"file": "clean-000.wav", "snr_db": None},
+        {"file": "clean-000.wav", "snr_db": None}, {"file": "10dB-000.wav", "snr_db": 10.0},
         {"file": "clean-001.wav", "snr_db": None},
     ]  # fmt: skip
     (folder / "mix.json").write_text(json.dumps({"recordings": rows}))
-    noisy, clean = evaluate_streams(glides, folder, progress=lambda *call: calls.append(call))
+    clean, noisy = evaluate_streams(glides, folder, progress=lambda *call: calls.append(call))
     assert (noisy.condition, noisy.recordings, noisy.said) == ("10dB", 1, 2)
     assert (noisy.missed, noisy.mistaken) == (1, 1)
     assert (clean.condition, clean.recordings, clean.said) == ("clean", 2, 4)
