@@ -1,8 +1,7 @@
 """What each part of the recipe gives: the dense network with and without it, on a short schedule.
 
-    speechrec extract data/speech_commands --config configs/speech_commands.toml
-    speechrec train --out runs/commands-en
-    python scripts/recipe.py --teacher runs/commands-en
+    make model
+    python scripts/recipe.py
 
 Every variant sees as many vectors as the others (`--passes` times the number of clips), so that a
 difference is not one of patience. Figures are of the validation part, which the choices were made
@@ -109,12 +108,14 @@ class Bench:
 
     def features(self, config: Config) -> tuple[FeatureSet, FeatureSet]:
         """Training part with copies, and validation part."""
-        folder = self.arguments.out / f"features-{config.features.hash[:8]}"
+        folder = self.arguments.features
+        if store.load_info(folder).config != config.features:
+            folder = self.arguments.out / f"features-{config.features.hash[:8]}"
         if not folder.exists():
-            data = load_config(Path("configs/speech_commands.toml")).data
+            data = load_config(Path("configs/commands-en.toml")).data
             extract(
                 self.arguments.data, folder, dataclasses.replace(config, data=data),
-                workers=locate.cores(),
+                unknown=self.arguments.unknown, workers=locate.cores(),
             )  # fmt: skip
         training = store.load_features(folder, "training")
         if config.augment.views > 1:
@@ -175,6 +176,8 @@ def plot(sweeps: dict[str, list[list[float]]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("data/speech_commands"))
+    parser.add_argument("--unknown", type=Path, default=Path("runs/mined"))
+    parser.add_argument("--features", type=Path, default=Path("runs/features"))
     parser.add_argument("--teacher", type=Path, default=Path("runs/commands-en"))
     parser.add_argument("--out", type=Path, default=Path("runs/recipe"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
