@@ -191,7 +191,7 @@ another one count as missed and as false alarms:
 ## Limits
 
 - A command is a word by itself, with a pause around it. In a short sound the loudest second counts.
-- How seldom false alarms are is known for half an hour of read sentences, not for a living room.
+- How seldom false alarms are is known for minutes of read sentences, not for a living room.
 - English, as volunteers said it into their own computers in 2017 and 2018; accents and children's
   voices are as rare in it as they were among them.
 - Silence was made of six noise recordings. Music, television and crosstalk are not in it.

@@ -97,9 +97,7 @@ def evaluate_streams(
         AudioError: a recording cannot be read.
     """
     heard = hear_folder(recognizer, folder, progress=progress)
-    # As `mix` was asked for them: clean first, as a rule.
-    order = [*dict.fromkeys(_conditions(folder).values()), _ANY]
-    conditions = sorted({item.condition for item in heard}, key=order.index)
+    conditions = list(dict.fromkeys(item.condition for item in heard))
     return [
         stream_figures(recognizer, [item for item in heard if item.condition == condition])
         for condition in conditions
@@ -132,7 +130,9 @@ def hear_folder(
         condition = conditions.get(path.name, _ANY)
         heard.append(Heard(path, condition, seconds, truth, tuple(events)))
         progress(done, len(paths))
-    return heard
+    # As `mix` was asked for the conditions: clean first, as a rule.
+    order = [*dict.fromkeys(conditions.values()), _ANY]
+    return sorted(heard, key=lambda item: order.index(item.condition))
 
 
 def _conditions(folder: Path) -> dict[str, str]:
