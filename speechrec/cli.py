@@ -67,6 +67,10 @@ def extract(
     unknown: Annotated[
         Path | None, typer.Option(help="Folder of further clips that are no keyword: mined ones.")
     ] = None,
+    also: Annotated[
+        Path | None,
+        typer.Option(help="Further word folders for training alone: synthetic voices, say."),
+    ] = None,
     speaker_pattern: PatternOption = None,
     split_by: Annotated[
         str | None, typer.Option(help="speaker, or clip to let a speaker be in several parts.")
@@ -92,7 +96,8 @@ def extract(
     with console.clips_progress("extracting") as progress:
         summary = run_extract(
             chosen, out, settings,
-            unknown=unknown, workers=workers or locate.cores(), strict=strict, progress=progress,
+            unknown=unknown, also=also, workers=workers or locate.cores(), strict=strict,
+            progress=progress,
         )  # fmt: skip
     typer.echo(console.extract_text(summary))
 
@@ -302,21 +307,29 @@ def synth(
     others: Annotated[
         str | None, typer.Option(help="Words for _unknown_; default: a list of common words.")
     ] = None,
+    phrases: Annotated[
+        int, typer.Option(min=0, help="Further phrases of English words for _unknown_.")
+    ] = 0,
     voices: Annotated[int, typer.Option(min=3, help="Voices, spread over the parts.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of speeds, pitches and noise.")] = 0,
 ) -> None:
     """Speak words with synthetic voices, for a first recogniser without any recordings."""
     from speechrec import console
     from speechrec.synth import OTHER_WORDS, synthesise
+    from speechrec.vocabulary import phrases as english_phrases
 
     spoken = tuple(filter(None, map(str.strip, words.split(","))))
     unknown = (
         OTHER_WORDS if others is None else tuple(filter(None, map(str.strip, others.split(","))))
     )
+    more = english_phrases(phrases, spoken, seed=seed) if phrases else []
     with console.clips_progress("speaking") as progress:
-        made = synthesise(out, spoken, unknown, voices=voices, seed=seed, progress=progress)
+        made = synthesise(
+            out, spoken, unknown, voices=voices, seed=seed, phrases=more, progress=progress
+        )
+    said = f"{made.words} words" + (f" and {made.phrases} phrases" if made.phrases else "")
     typer.echo(
-        f"{made.clips} clips of {made.words} words by {made.voices} synthetic voices "
+        f"{made.clips} clips of {said} by {made.voices} synthetic voices "
         f"({', '.join(made.engines)}) in {out}"
     )
 

@@ -89,16 +89,19 @@ class Plan:
         return tuple(self._noise.stretches("training"))
 
 
-def plan_dataset(source: Path, config: DataConfig, *, unknown: Path | None = None) -> Plan:
+def plan_dataset(
+    source: Path, config: DataConfig, *, unknown: Path | None = None, also: Path | None = None
+) -> Plan:
     """Walk a corpus once, decide labels and parts, and say what will be made of it.
 
-    ``unknown`` is a further folder of recordings that are no keyword.
+    ``unknown`` is a further folder of recordings that are no keyword, ``also`` one of word folders
+    to learn from only.
 
     Raises:
         DatasetError: nothing to learn from, a word without recordings, or a speaker in two parts.
         ConfigError: the speaker pattern is not usable.
     """
-    corpus = Corpus(source, speaker_pattern=config.speaker_pattern, unknown=unknown)
+    corpus = Corpus(source, speaker_pattern=config.speaker_pattern, unknown=unknown, also=also)
     survey = _Survey.of(corpus, config)
     words = _choose_words(corpus, survey, config)
     splitter, notes = _fit_splitter(survey, config)

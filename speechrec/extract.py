@@ -54,6 +54,7 @@ def extract(
     config: Config,
     *,
     unknown: Path | None = None,
+    also: Path | None = None,
     workers: int = 1,
     strict: bool = False,
     progress: Progress = lambda done, total: None,
@@ -63,6 +64,7 @@ def extract(
     Args:
         source: a folder of recordings or a manifest.
         unknown: a further folder of recordings that are no keyword, such as mined ones.
+        also: a further folder of word folders; all of it goes to the training part.
         folder: the store to write; a finished store there is replaced when the new one is done.
         workers: processes to share the work.
         strict: make the first bad file an error.
@@ -77,7 +79,7 @@ def extract(
         )
     mel_filterbank(config.features)
     with processes(workers, front_end_of, config.features) as pool:
-        plan = plan_dataset(source, config.data, unknown=unknown)
+        plan = plan_dataset(source, config.data, unknown=unknown, also=also)
         if strict and plan.faults:
             raise DatasetError(plan.faults[0].message)
         partial = folder.with_name(folder.name + ".partial")

@@ -68,17 +68,25 @@ class Corpus:
             manifest it is searched in the names of recordings without a speaker.
         unknown: a further folder, all of whose sound files are unknown words: mined ones. They are
             for training where the source has lists of its own.
+        also: a further folder of word folders, all of it for training: synthetic voices, say.
 
     Raises:
-        DatasetError: ``source`` is missing or none of these, or ``unknown`` is no folder of sounds.
+        DatasetError: ``source`` or ``also`` is missing or none of these, or ``unknown`` is no
+            folder of sounds.
         ConfigError: the pattern is no regular expression or has no group.
     """
 
     def __init__(
-        self, source: Path, *, speaker_pattern: str = "", unknown: Path | None = None
+        self,
+        source: Path,
+        *,
+        speaker_pattern: str = "",
+        unknown: Path | None = None,
+        also: Path | None = None,
     ) -> None:
         self.source = source
         self._unknown = _sound_files_of(unknown) if unknown else []
+        self._also = Corpus(also) if also else None
         self._pattern = SpeakerPattern(speaker_pattern) if speaker_pattern else None
         if source.is_dir():
             self.is_manifest = False
@@ -110,6 +118,8 @@ class Corpus:
         for path in self._unknown:
             speaker = path.name.split("_nohash_")[0] if "_nohash_" in path.name else ""
             yield Recording(str(path), UNKNOWN, speaker, part)
+        for item in self._also or ():
+            yield item if isinstance(item, Fault) else item._replace(part="training")
 
     def _own(self) -> Iterator[Recording | Fault]:
         if not self.is_manifest:

@@ -25,8 +25,8 @@ _ALIGNED_HOPS = 1.5
 _AVERAGED = 3
 # Words whose middles are closer together than this are one.
 _REFRACTORY_MS = 600
-# The gate: a word is 6 dB above the background, and above the noise of the faintest microphone.
-_GATE_RATIO = 10 ** (6 / 10)
+# The gate: a word is 4 dB above the background, and above the noise of the faintest microphone.
+_GATE_RATIO = 10 ** (4 / 10)
 _GATE_FLOOR = 10 ** (-75 / 10)
 # A word reaches as far as loud blocks follow each other without a gap longer than 0.15 s: a stop,
 # like the one in "right", is silent for a tenth of a second.

@@ -5,9 +5,10 @@ recogniser trained on nothing else gets people's words wrong far more often than
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -39,8 +40,8 @@ class Engine(Protocol):
 
     name: str
 
-    def speak(self, word: str, voice: int, rng: np.random.Generator) -> tuple[Array, int]:
-        """(samples,) float32 of a word in that voice, and the sample rate in Hz.
+    def speak(self, text: str, voice: int, rng: np.random.Generator) -> tuple[Array, int]:
+        """(samples,) float32 of a word or phrase in that voice, and the sample rate in Hz.
 
         ``voice`` fixes who speaks, ``rng`` how: speed and intonation of this take.
         """
@@ -57,6 +58,7 @@ class Synthesised:
 
     clips: int
     words: int
+    phrases: int
     voices: int
     engines: tuple[str, ...]
 
@@ -68,6 +70,7 @@ def synthesise(
     *,
     voices: int,
     seed: int,
+    phrases: Sequence[str] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Synthesised:
     """Write ``<word>/<voice>_nohash_<take>.wav``, one second each, for every word and voice.
@@ -76,6 +79,7 @@ def synthesise(
         folder: must not exist yet, or be empty.
         others: further words, which go into the folder ``_unknown_``.
         voices: voices to use, shared between the installed engines.
+        phrases: more for ``_unknown_``, each said once, by the voices in turn.
 
     Raises:
         DatasetError: ``folder`` has content, or there is no word to speak.
@@ -92,18 +96,20 @@ def synthesise(
     engines = installed_engines()
     partial = folder.with_name(folder.name + ".partial")
     cast = list(_cast(engines, voices))
-    total, done = len(cast) * sum(_takes(word, words) for word in spoken), 0
-    for engine, voice in cast:
-        for word in spoken:
-            for take in range(_takes(word, words)):
-                rng = _rng(seed, engine.voice_name(voice), word, take)
-                wave = _in_a_room(_spoken(engine, word, voice, rng), rng)
-                label, count = (word, str(take)) if word in words else (UNKNOWN, word)
-                name = f"{engine.voice_name(voice)}_nohash_{count}.wav"
-                with replacing(partial / label / name) as path:
-                    soundfile.write(path, wave, RATE_HZ, subtype="PCM_16")
-                done += 1
-            progress(done, total)
+    takes = [(word, take) for word in spoken for take in range(_takes(word, words))]
+    total, done = len(cast) * len(takes) + len(phrases), 0
+    for number, (engine, voice) in enumerate(cast):
+        name = engine.voice_name(voice)
+        for word, take in takes:
+            label, count = (word, str(take)) if word in words else (UNKNOWN, word)
+            rng = _rng(seed, name, word, take)
+            _write_clip(partial / label / f"{name}_nohash_{count}.wav", engine, voice, word, rng)
+        own = range(number, len(phrases), len(cast))
+        for n in own:
+            path = partial / UNKNOWN / f"{name}_nohash_phrase{n}.wav"
+            _write_clip(path, engine, voice, phrases[n], _rng(seed, name, phrases[n], n))
+        done += len(takes) + len(own)
+        progress(done, total)
     names = tuple(engine.name for engine in engines)
     write_text(
         partial / "ABOUT.txt",
@@ -112,7 +118,7 @@ def synthesise(
     if folder.exists():
         folder.rmdir()
     replace_folder(partial, folder)
-    return Synthesised(done, len(spoken), len(cast), names)
+    return Synthesised(done, len(spoken), len(phrases), len(cast), names)
 
 
 @cache
@@ -124,21 +130,21 @@ def installed_engines() -> tuple[Engine, ...]:
     """
     engines: list[Engine] = []
     missing = None
-    try:
-        from speechrec.synth_pico import Pico
-
-        engines.append(Pico())
-    except ModuleNotFoundError as error:
-        missing = error.name
-    try:
-        from speechrec.synth_espeak import Espeak
-
-        engines.append(Espeak())
-    except ModuleNotFoundError as error:
-        missing = missing or error.name
+    for module, maker in _ENGINES:
+        try:
+            engines.append(getattr(import_module(module), maker)())
+        except ModuleNotFoundError as error:
+            missing = missing or error.name
     if not engines:
         raise MissingExtraError("speechrec synth", "synth", missing)
     return tuple(engines)
+
+
+_ENGINES = (
+    ("speechrec.synth_pico", "Pico"),
+    ("speechrec.synth_espeak", "Espeak"),
+    ("speechrec.synth_hibari", "HibariVoices"),
+)
 
 
 def _takes(word: str, keywords: tuple[str, ...]) -> int:
@@ -158,22 +164,32 @@ def _rng(seed: int, voice: str, word: str, take: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
-def _spoken(engine: Engine, word: str, voice: int, rng: np.random.Generator) -> Array:
-    """The word alone at 16 kHz, its silent edges cut, its peak at 1."""
-    wave, rate = engine.speak(word, voice, rng)
+def _write_clip(
+    path: Path, engine: Engine, voice: int, text: str, rng: np.random.Generator
+) -> None:
+    wave = _in_a_room(_spoken(engine, text, voice, rng), rng)
+    with replacing(path) as partial:
+        soundfile.write(partial, wave, RATE_HZ, subtype="PCM_16")
+
+
+def _spoken(engine: Engine, text: str, voice: int, rng: np.random.Generator) -> Array:
+    """The text alone at 16 kHz, its silent edges cut, its peak at 1."""
+    wave, rate = engine.speak(text, voice, rng)
     if rate != RATE_HZ:
         wave = soxr.resample(wave, rate, RATE_HZ)
     loud = np.flatnonzero(np.abs(wave) > 0.02 * np.abs(wave).max(initial=0.0))
     if not len(loud):
-        raise DatasetError(f"{engine.name} cannot say {word!r}; choose another spelling")
+        raise DatasetError(f"{engine.name} cannot say {text!r}; choose another spelling")
     wave = wave[loud[0] : loud[-1] + 1]
     peaked: Array = wave / np.abs(wave).max()
     return peaked
 
 
 def _in_a_room(word: Array, rng: np.random.Generator) -> Array:
-    """A word somewhere in a second of noise, at some level."""
-    word = word[:_CLIP_SAMPLES]
+    """A word somewhere in a second of noise, at some level; a second of what is longer."""
+    if len(word) > _CLIP_SAMPLES:
+        cut = int(rng.integers(len(word) - _CLIP_SAMPLES + 1))
+        word = word[cut : cut + _CLIP_SAMPLES]
     noise = coloured_noise(
         rng,
         _CLIP_SAMPLES,

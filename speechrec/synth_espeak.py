@@ -44,7 +44,7 @@ class Espeak:
         self._callback = _CALLBACK(self._collect)
         self._library.espeak_SetSynthCallback(self._callback)
 
-    def speak(self, word: str, voice: int, rng: np.random.Generator) -> tuple[Array, int]:
+    def speak(self, text: str, voice: int, rng: np.random.Generator) -> tuple[Array, int]:
         base = np.random.default_rng((13, voice))
         speed, pitch, span = base.uniform(120, 210), base.uniform(20, 80), base.uniform(20, 80)
         accent, variant = self._who(voice)
@@ -57,8 +57,10 @@ class Espeak:
         ):
             self._library.espeak_SetParameter(parameter, round(value), 0)
         self._blocks.clear()
-        text = word.encode()
-        self._library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, _UTF8, None, None)
+        encoded = text.encode()
+        self._library.espeak_Synth(
+            encoded, ctypes.c_size_t(len(encoded) + 1), 0, 0, 0, _UTF8, None, None
+        )
         self._library.espeak_Synchronize()
         return np.concatenate(self._blocks or [np.zeros(0, np.float32)]), self._rate_hz
 

@@ -25,10 +25,10 @@ class Pico:
             )
         self._engine = NanoTTS()
 
-    def speak(self, word: str, voice: int, rng: np.random.Generator) -> tuple[Array, int]:
+    def speak(self, text: str, voice: int, rng: np.random.Generator) -> tuple[Array, int]:
         speed, pitch = self._base(voice)
         pcm = self._engine.speak(
-            word,
+            text,
             voice=_VOICES[voice % len(_VOICES)],
             speed=speed * rng.uniform(0.9, 1.1),
             pitch=pitch * rng.uniform(0.96, 1.04),

@@ -519,3 +519,21 @@ def test_a_further_folder_of_unknown_words(
         np.testing.assert_allclose(x, expected, atol=1e-3)
     kept = {clip.path: clip.part for clip, _ in vectors(tmp_path / "more")}
     assert {clip.path: clip.part for clip, _ in vectors(tmp_path / "plain")}.items() <= kept.items()
+
+
+def test_further_voices_change_the_training_part_alone(
+    small: Path, tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    """Whoever is tested on stays the same, however many voices are learnt from besides."""
+    # Not the first sounds of the generator, which are those of the other folder.
+    voices = make_corpus(tmp_path / "voices", words=("fall", "rise"), speakers=9, takes=5)
+    shutil.rmtree(voices / "fall")
+    for path in list(voices.rglob("*.wav")):
+        path.rename(path.with_name(f"voice-{path.name}"))
+    extract(small, tmp_path / "plain", config(silence_percent=0))
+    extract(small, tmp_path / "more", config(silence_percent=0), also=voices)
+    plain = {clip.path: (clip.part, clip.label) for clip, _ in vectors(tmp_path / "plain")}
+    more = {clip.path: (clip.part, clip.label) for clip, _ in vectors(tmp_path / "more")}
+    assert plain.items() <= more.items()
+    added = {path: more[path] for path in more.keys() - plain.keys()}
+    assert added == dict.fromkeys(map(str, voices.rglob("*.wav")), ("training", "rise"))

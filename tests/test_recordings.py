@@ -448,3 +448,28 @@ def test_a_further_folder_without_sound_is_an_error(tmp_path: Path, kind: str) -
         folder.write_bytes(b"")
     with pytest.raises(DatasetError, match=r"mined: expected a folder of sound files, found none"):
         Corpus(tmp_path / "own", unknown=folder)
+
+
+def test_what_is_also_given_is_for_training_alone(tmp_path: Path) -> None:
+    """A second folder's words keep their labels; nobody in it is validated or tested on."""
+    touch(tmp_path / "own", "yes/a_nohash_0.wav", "yes/b_nohash_0.wav")
+    (tmp_path / "own" / "testing_list.txt").write_text("yes/b_nohash_0.wav")
+    touch(tmp_path / "voices", "yes/v_nohash_0.wav", "_unknown_/w_nohash_0.wav", "stray.wav")
+    # Its own lists are not asked.
+    (tmp_path / "voices" / "testing_list.txt").write_text("yes/v_nohash_0.wav")
+    corpus = Corpus(tmp_path / "own", also=tmp_path / "voices")
+    items = list(corpus)
+    said = [(i.word, i.speaker, i.part) for i in items if isinstance(i, Recording)]
+    assert said == [
+        ("yes", "a", "training"), ("yes", "b", "testing"),
+        (UNKNOWN, "w", "training"), ("yes", "v", "training"),
+    ]  # fmt: skip
+    assert [item.kind for item in items if isinstance(item, Fault)] == ["no_label"]
+    assert list(corpus) == items
+
+
+def test_what_is_also_given_must_be_there(tmp_path: Path) -> None:
+    """A folder that is missing is an error that names it."""
+    touch(tmp_path / "own", "yes/a.wav")
+    with pytest.raises(DatasetError, match=r"voices: expected a folder of recordings"):
+        Corpus(tmp_path / "own", also=tmp_path / "voices")

@@ -376,9 +376,9 @@ def test_silence_never_asks_the_network(
     assert asked == []
 
 
-@pytest.mark.parametrize(("above_db", "heard"), [(4, False), (8, True)])
+@pytest.mark.parametrize(("above_db", "heard"), [(3, False), (6, True)])
 @pytest.mark.parametrize("level", [0.001, 0.1])
-def test_the_gate_opens_6_db_above_the_background(
+def test_the_gate_opens_4_db_above_the_background(
     shipped: Recognizer, asked: list[Array], level: float, above_db: float, heard: bool
 ) -> None:
     """A swell of noise is asked about if it is louder than that, whatever the background."""

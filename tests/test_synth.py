@@ -16,11 +16,14 @@ pytest.importorskip("py_nanotts")
 from speechrec.synth import RATE_HZ, synthesise
 
 
-def synth(folder: Path, words: str, others: str, *, voices: int, seed: int = 0) -> None:
+def synth(
+    folder: Path, words: str, others: str, *, voices: int, phrases: int = 0, seed: int = 0
+) -> None:
     """Speak in a process of its own: SVOX Pico and TensorFlow cannot share one."""
     command = [
         sys.executable, "-m", "speechrec", "synth", "--out", str(folder), "--words", words,
-        "--others", others, "--voices", str(voices), "--seed", str(seed),
+        "--others", others, "--voices", str(voices), "--phrases", str(phrases),
+        "--seed", str(seed),
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)
 
@@ -81,3 +84,15 @@ def test_a_word_must_be_able_to_name_a_folder(tmp_path: Path, word: str) -> None
 def test_the_corpus_says_that_its_voices_are_synthetic(spoken: Path) -> None:
     """Whoever finds the folder can see where it comes from."""
     assert "Synthetic voices" in (spoken / "ABOUT.txt").read_text()
+
+
+def test_phrases_are_unknown_words_of_all_voices(tmp_path: Path) -> None:
+    """As many as asked for, in turn by the voices, each a second that is not silent."""
+    synth(tmp_path / "x", "yes", "", voices=3, phrases=7)
+    items = [item for item in Corpus(tmp_path / "x") if isinstance(item, Recording)]
+    phrases = [item for item in items if item.word == "_unknown_"]
+    assert len(phrases) == 7
+    assert {item.speaker for item in phrases} == {item.speaker for item in items}
+    waves = [soundfile.read(item.path)[0] for item in phrases]
+    assert {len(wave) for wave in waves} == {RATE_HZ}
+    assert all(np.abs(wave).max() > 0.03 for wave in waves)

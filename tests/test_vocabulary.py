@@ -1,0 +1,37 @@
+"""Promises of the phrases that are spoken as unknown words."""
+
+import pytest
+
+pytest.importorskip("wordfreq")
+pytest.importorskip("hibari")
+
+from speechrec.vocabulary import phrases
+
+COUNT = 20_000
+
+
+def words_of(keywords: tuple[str, ...]) -> set[str]:
+    return {word for phrase in phrases(COUNT, keywords, seed=0) for word in phrase.split()}
+
+
+def test_a_phrase_is_one_to_three_words() -> None:
+    """As many phrases as asked for, of every length, from a vocabulary of thousands."""
+    made = phrases(3000, ("yes",), seed=0)
+    assert len(made) == 3000
+    assert {len(phrase.split()) for phrase in made} == {1, 2, 3}
+    assert len({word for phrase in made for word in phrase.split()}) > 2000
+
+
+def test_no_keyword_and_nothing_that_sounds_like_one() -> None:
+    """Neither "no" nor "know"; but "know" where "no" is no keyword."""
+    without = words_of(("no", "right", "two"))
+    assert not without & {"no", "know", "right", "write", "two", "to", "too"}
+    # What is only like them is what has to be learnt.
+    assert {"note", "night", "tool"} <= without
+    assert {"know", "write"} <= words_of(("stop",))
+
+
+def test_the_seed_decides() -> None:
+    """The same phrases for the same seed, others for another."""
+    assert phrases(50, ("no",), seed=1) == phrases(50, ("no",), seed=1)
+    assert phrases(50, ("no",), seed=1) != phrases(50, ("no",), seed=2)
