@@ -123,56 +123,69 @@ def read_bundle(path: Path) -> Bundle:
         if hashlib.sha256(members[name]).hexdigest() != stated:
             raise BundleError(f"{path}: {name} does not match its SHA-256; get the file again")
     try:
-        config = features_from_dict(manifest["features"])
-        labels = tuple(manifest["labels"])
-        dropout = tuple(
-            (float(layer["rate"]), tuple(map(int, layer["shape"]))) for layer in manifest["dropout"]
-        )
-        temperature, threshold = float(manifest["temperature"]), float(manifest["threshold"])
-        stream_temperature = 1.0
-        if STREAM in members:
-            stream_temperature = float(manifest["stream_network"]["temperature"])
-        stream_thresholds = {
-            str(label): float(value)
-            for label, value in manifest.get("stream", {}).get("thresholds", {}).items()
-        }
-        # Not np.load, which would also take an archive of arrays.
-        mel = np.lib.format.read_array(io.BytesIO(members[MEL]), allow_pickle=False)
+        bundle = _parse(manifest, members)
         features_hash = manifest["features_hash"]
     except (
         ConfigError, KeyError, TypeError, ValueError, EOFError, MemoryError, OverflowError,
         AttributeError
     ) as error:  # fmt: skip
         raise BundleError(f"{path}: its manifest is not usable: {error}") from error
+    problem = "front-end settings do not match their hash"
+    if features_hash != bundle.config.hash or (problem := _problem(bundle)):
+        raise BundleError(f"{path}: at odds with itself: {problem}")
+    return bundle
+
+
+def _parse(manifest: Mapping[str, Any], members: Mapping[str, bytes]) -> Bundle:
+    """What the members say, whether it makes sense or not."""
+    if not isinstance(manifest["labels"], list):
+        raise TypeError("labels must be words in a list")
+    stream_temperature = 1.0
+    if STREAM in members:
+        stream_temperature = float(manifest["stream_network"]["temperature"])
+    return Bundle(
+        labels=tuple(manifest["labels"]),
+        config=features_from_dict(manifest["features"]),
+        # Not np.load, which would also take an archive of arrays.
+        mel=np.lib.format.read_array(io.BytesIO(members[MEL]), allow_pickle=False),
+        model=members[MODEL],
+        stream_model=members.get(STREAM),
+        temperature=float(manifest["temperature"]),
+        stream_temperature=stream_temperature,
+        threshold=float(manifest["threshold"]),
+        stream_thresholds={
+            str(label): float(value)
+            for label, value in manifest.get("stream", {}).get("thresholds", {}).items()
+        },
+        dropout=tuple(
+            (float(layer["rate"]), tuple(map(int, layer["shape"]))) for layer in manifest["dropout"]
+        ),
+        manifest=manifest,
+    )
+
+
+def _problem(bundle: Bundle) -> str:
+    """The first thing that does not make sense, or nothing."""
+    labels, mel, mel_shape = bundle.labels, bundle.mel, (bundle.config.bands, bundle.config.bins)
     checks = (
-        (features_hash == config.hash, "front-end settings do not match their hash"),
         (0 < len(labels) <= _MAX_LABELS, "expected labels"),
-        (isinstance(manifest["labels"], list)
-         and all(isinstance(label, str) and label for label in labels), "labels must be words"),
+        (all(isinstance(label, str) and label for label in labels), "labels must be words"),
         (len(set(map(str, labels))) == len(labels), "a label stands twice"),
-        (mel.dtype == np.float32 and mel.shape == (config.bands, config.bins),
-         f"mel filterbank: expected {(config.bands, config.bins)} float32, "
-         f"got {mel.shape} {mel.dtype}"),
+        (mel.dtype == np.float32 and mel.shape == mel_shape,
+         f"mel filterbank: expected {mel_shape} float32, got {mel.shape} {mel.dtype}"),
         (mel.dtype != np.float32 or bool(np.isfinite(mel).all()),
          "mel filterbank: has numbers that are not finite"),
         *((0.01 <= value <= 100, f"temperature {value} is out of range")
-          for value in (temperature, stream_temperature)),
-        (0 <= threshold <= 1, f"threshold {threshold} is out of range"),
-        (all(label in labels and 0 <= value <= 1 for label, value in stream_thresholds.items()),
-         f"stream thresholds are out of range: {stream_thresholds}"),
-        (all(0 <= rate < 1 for rate, _ in dropout), "dropout rates are out of range"),
-        *((members[name][4:8] == b"TFL3", f"{name} is no TensorFlow Lite model")
-          for name in (MODEL, STREAM) if name in members),
+          for value in (bundle.temperature, bundle.stream_temperature)),
+        (0 <= bundle.threshold <= 1, f"threshold {bundle.threshold} is out of range"),
+        (all(label in labels and 0 <= value <= 1
+             for label, value in bundle.stream_thresholds.items()),
+         f"stream thresholds are out of range: {bundle.stream_thresholds}"),
+        (all(0 <= rate < 1 for rate, _ in bundle.dropout), "dropout rates are out of range"),
+        *((model is None or model[4:8] == b"TFL3", f"{name} is no TensorFlow Lite model")
+          for name, model in ((MODEL, bundle.model), (STREAM, bundle.stream_model))),
     )  # fmt: skip
-    for ok, problem in checks:
-        if not ok:
-            raise BundleError(f"{path}: at odds with itself: {problem}")
-    return Bundle(
-        labels=labels, config=config, mel=mel, model=members[MODEL],
-        stream_model=members.get(STREAM), stream_temperature=stream_temperature,
-        temperature=temperature, threshold=threshold, stream_thresholds=stream_thresholds,
-        dropout=dropout, manifest=manifest,
-    )  # fmt: skip
+    return next((problem for ok, problem in checks if not ok), "")
 
 
 def _read_members(path: Path) -> dict[str, bytes]:
