@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data/speech_commands"))
     parser.add_argument("--unknown", type=Path, default=Path("runs/mined"))
     parser.add_argument("--features", type=Path, default=Path("runs/features"))
-    parser.add_argument("--teacher", type=Path, default=Path("runs/commands-en"))
+    parser.add_argument("--teacher", type=Path, default=Path("runs/teacher"))
     parser.add_argument("--out", type=Path, default=Path("runs/recipe"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--passes", type=int, default=48)

@@ -1,10 +1,10 @@
 """Train and measure the networks on a feature store, several seeds each, one at a time.
 
     speechrec extract data/speech_commands --config configs/speech_commands.toml
-    speechrec train --out runs/commands-en
+    speechrec train --out runs/teacher
     python scripts/results.py --out runs/results
 
-The taught networks of all seeds share the teacher of runs/commands-en.
+The taught networks of all seeds share the teacher of runs/teacher.
 
 Prints a Markdown table (mean and spread over seeds on the testing part, time and peak memory of
 each training) and writes results.json. Finished runs found in the folder are used again.
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--configs", nargs="+", default=list(CONFIGS))
     parser.add_argument(
-        "--teacher", type=Path, default=Path("runs/commands-en"), help="run whose teacher all use"
+        "--teacher", type=Path, default=Path("runs/teacher"), help="run whose teacher all use"
     )
     arguments = parser.parse_args()
     results = {

@@ -292,16 +292,24 @@ class TrainConfig:
 class TeacherConfig:
     """A stronger network that is trained first, and whose posteriors the network then learns.
 
-    Distillation (Hinton et al. 2015) on altered copies. The teacher is not part of the recogniser.
+    Distillation (Hinton et al. 2015) on altered copies. Of the recogniser, the teacher is part only
+    where it answers streams.
     """
 
     # Share of the answers that is the teacher's, the rest being the labels; 0 trains no teacher.
     weight: float = 0.0
+    # Above 1, the teacher's answers are learnt less sure than they are, so that what it holds for
+    # the second likeliest weighs more.
+    temperature: float = 1.0
     model: ModelConfig = MODEL_PRESETS["resnet"]
     train: TrainConfig = TrainConfig()
 
     def __post_init__(self) -> None:
         _require(0 <= self.weight <= 1, f"teacher.weight: expected 0 to 1, got {self.weight}")
+        _require(
+            0.1 <= self.temperature <= 100,
+            f"teacher.temperature: expected 0.1 to 100, got {self.temperature}",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from speechrec.batches import Array, answers
+from speechrec.calibrate import scaled
 from speechrec.checkpoint import Checkpoint
 from speechrec.config import Config
 from speechrec.errors import TrainingError
@@ -35,7 +36,7 @@ def soft_answers(
     *,
     borrowed: Path | None = None,
 ) -> Array:
-    """The labels and the teacher's posteriors, mixed by ``teacher.weight``.
+    """The labels and the teacher's softened posteriors, mixed by ``teacher.weight``.
 
     Args:
         run: its ``teacher/`` holds the teacher, trained here unless it is there already.
@@ -72,7 +73,8 @@ def soft_answers(
         finish(folder)
     weight = np.float32(config.teacher.weight)
     hard = answers(training, config.train.label_smoothing)
-    return weight * _posteriors(model, training) + (1 - weight) * hard
+    soft = scaled(_posteriors(model, training), config.teacher.temperature).astype(np.float32)
+    return weight * soft + (1 - weight) * hard
 
 
 def load_teacher(folder: Path) -> keras.Model:

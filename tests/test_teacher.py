@@ -136,6 +136,15 @@ def test_answers_are_mixed_by_weight(run: Path, weight: float, smoothing: float)
     np.testing.assert_allclose(soft, weight * posteriors(run) + (1 - weight) * hard, atol=1e-5)
 
 
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_a_teacher_may_be_learnt_less_sure_than_it_is(run: Path, temperature: float) -> None:
+    """Its posteriors to the power of 1 / temperature, summing to one."""
+    soft = taught(run, with_teacher(temperature=temperature))
+    powered = posteriors(run).astype(np.float64) ** (1 / temperature)
+    np.testing.assert_allclose(soft, powered / powered.sum(axis=1, keepdims=True), atol=1e-5)
+    assert soft.dtype == np.float32
+
+
 def test_the_same_teacher_is_used_again(run: Path) -> None:
     """A training that wants the same teacher trains none, and gets the same answers."""
     before, stages = contents(run), list[str]()
