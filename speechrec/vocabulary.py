@@ -33,10 +33,12 @@ def phrases(count: int, keywords: Sequence[str], *, seed: int) -> list[str]:
         return str(pronounce(word)).translate(_STRESS)
 
     taken = {sound(word) for word in keywords}
-    words = [
-        word for word in top_n_list("en", _COMMONEST)
-        if word.isascii() and word.isalpha() and sound(word) not in taken
-    ]  # fmt: skip
+    words = np.array(
+        [
+            word for word in top_n_list("en", _COMMONEST)
+            if word.isascii() and word.isalpha() and sound(word) not in taken
+        ]
+    )  # fmt: skip
     rng = np.random.default_rng((seed, 19))
     lengths = rng.integers(1, _MOST_WORDS + 1, size=count)
     return [" ".join(rng.choice(words, size=length)) for length in lengths]
