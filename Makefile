@@ -51,7 +51,7 @@ lint: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python scripts/bench.py --out runs/bench.json
 
-# About three quarters of an hour. What it trained on stays in runs/. The teacher also learns from
+# About an hour. What it trained on stays in runs/. The teacher also learns from
 # synthetic voices, and fewer copies, because there are more clips; the small network has no room for them.
 SENTENCES := --speaker-pattern '^[^-]+-([^-]+)-'
 EXTRACT := $(BIN)/speechrec extract data/speech_commands --config configs/commands-en.toml \

@@ -30,6 +30,7 @@ from speechrec.stream_evaluate import StreamFigures, evaluate_streams
 from speechrec.thresholds import count_false_alarms
 
 RATIOS_DB = (20, 10, 5, 0)
+ALSO = "the network for streams: synthetic voices (SVOX Pico, eSpeak NG, Hibari), 7,500 phrases"
 MODELS = Path(__file__).parents[1] / "speechrec" / "models"
 
 
@@ -140,6 +141,7 @@ speech is `{SILENCE}`. {training["attribution"]}
 | network | {network["kind"]}, {shape}, {parameters}, {weights} weights |
 | network for streams | its teacher: {second["kind"]}, {second["parameters"]:,} parameters |
 | taught with | {taught} speakers, and altered copies |
+| taught with, besides | {ALSO} |
 | epoch chosen, calibrated on | {validation} others |
 | measured on | {testing} others |
 

@@ -1,10 +1,13 @@
 """Promises of the phrases that are spoken as unknown words."""
 
+import sys
+
 import pytest
 
 pytest.importorskip("wordfreq")
 pytest.importorskip("hibari")
 
+from speechrec.errors import MissingExtraError
 from speechrec.vocabulary import phrases
 
 COUNT = 20_000
@@ -29,6 +32,14 @@ def test_no_keyword_and_nothing_that_sounds_like_one() -> None:
     # What is only like them is what has to be learnt.
     assert {"note", "night", "tool"} <= without
     assert {"know", "write"} <= words_of(("stop",))
+
+
+@pytest.mark.parametrize("package", ["wordfreq", "hibari.g2p"])
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """Without the word list or the pronunciations, the extra that brings them is named."""
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=r"speechrec\[synth\]"):
+        phrases(1, ("yes",), seed=0)
 
 
 def test_the_seed_decides() -> None:
