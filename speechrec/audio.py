@@ -6,6 +6,7 @@ Plain WAV is decoded in `wav`; everything else goes through libsndfile, in `sndf
 import hashlib
 import io
 import os
+import stat
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -88,8 +89,8 @@ def decode(
     data: bytes | None = None
     if not isinstance(source, str | Path):
         data = source if isinstance(source, bytes) else _read_stream(source, name)
-    elif not segment_only and sndfile.regular_size(source) <= WHOLE_FILE_BYTES:
-        data = read_bytes(source)
+    elif not segment_only:
+        data = _bytes_unless_large(source)
     if data is not None and not segment_only:
         decoded = _decode_bytes(data, name)
     else:
@@ -157,13 +158,29 @@ def check_usable_for_training(decoded: Decoded, *, name: str) -> None:
 
 def read_bytes(path: str | Path) -> bytes:
     """The bytes of a file, with the system's complaints as `AudioError`."""
+    data = _bytes_unless_large(path)
+    return _refuse_size(str(path)) if data is None else data
+
+
+def _bytes_unless_large(path: str | Path) -> bytes | None:
+    """The bytes of a file; None of a regular one of more than `WHOLE_FILE_BYTES`."""
     try:
         # A file object costs as much as the reading itself.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:
+            status = os.fstat(descriptor)
+            if stat.S_ISDIR(status.st_mode):
+                raise AudioError("unreadable", f"{path}: expected a file, found a folder")
+            regular = stat.S_ISREG(status.st_mode)
+            if regular and status.st_size > WHOLE_FILE_BYTES:
+                return None
+            # Not more than there is: room that is asked for anew each time costs as much again.
+            wanted = min(status.st_size + 1, _READ_BYTES) if status.st_size else _READ_BYTES
             blocks: list[bytes] = []
-            while block := os.read(descriptor, _READ_BYTES):
+            while block := os.read(descriptor, wanted):
                 blocks.append(block)
+                if regular and len(block) < wanted:
+                    break
                 if len(blocks) > WHOLE_FILE_BYTES // _READ_BYTES:
                     _refuse_size(str(path))
             return blocks[0] if len(blocks) == 1 else b"".join(blocks)
@@ -171,8 +188,9 @@ def read_bytes(path: str | Path) -> bytes:
             os.close(descriptor)
     except FileNotFoundError as error:
         raise AudioError("missing", f"{path}: no such file") from error
-    except OSError as error:
-        raise AudioError("unreadable", f"{path}: cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AudioError("unreadable", f"{path}: cannot be read: {reason}") from error
 
 
 def file_sha256(path: Path) -> str:

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import resources
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from speechrec.config import FeatureConfig
 from speechrec.errors import MissingExtraError
 
 Array = npt.NDArray[np.float32]
-Rfft = Callable[..., Any]
+Spectra = Callable[[Array], Array]
 
 # Energies for finding the word are taken over blocks this long.
 _PLACE_BLOCK_MS = 10
@@ -77,24 +76,30 @@ class FrontEnd:
         config: the settings.
         mel: (bands, bins) float32, the filterbank a recogniser file carries; the settings' own by
             default.
-        rfft: real FFT along the last axis; scipy's where speed counts, numpy's by default.
+        spectra: real FFT of (frames, window) real numbers, which it may overwrite, in the same
+            shape, packed as `packed_spectra` does. scipy's FFTPACK where speed counts.
     """
 
     def __init__(
-        self, config: FeatureConfig, *, mel: Array | None = None, rfft: Rfft = np.fft.rfft
+        self,
+        config: FeatureConfig,
+        *,
+        mel: Array | None = None,
+        spectra: Spectra | None = None,
     ) -> None:
         self.config = config
-        self._rfft = rfft
+        self._spectra = packed_spectra if spectra is None else spectra
         filterbank = mel_filterbank(config) if mel is None else mel
         assert filterbank.shape == (config.bands, config.bins), filterbank.shape
-        self._mel_blocks = _mel_blocks(filterbank)
+        self._mel_blocks = _mel_blocks(filterbank, config.window_samples)
         # Hann, periodic as spectral analysis wants it and as librosa has it.
         n = np.arange(config.window_samples)
-        self._window = (0.5 - 0.5 * np.cos(2 * np.pi * n / config.window_samples)).astype(
-            np.float32
-        )
-        self._frames = np.empty((config.frames, config.window_samples), dtype=np.float32)
-        self._energy = np.empty((config.frames, config.bands), dtype=np.float32)
+        window = (0.5 - 0.5 * np.cos(2 * np.pi * n / config.window_samples)).astype(np.float32)
+        # Once for each frame: numpy multiplies equal shapes twice as fast.
+        self._window = np.tile(window, (config.frames, 1))
+        self._frames = np.empty_like(self._window)
+        self._log_offset = np.float32(config.log_offset)
+        self._strides = (config.hop_samples * 4, 4)
 
     def __call__(self, waves: Array) -> Array:
         """(clips, clip_samples) float32 waves to (clips, 1024) float32 features."""
@@ -109,40 +114,48 @@ class FrontEnd:
 
     def log_mel(self, wave: Array, out: Array) -> None:
         """The first so many frames of a wave, at most ``frames``: ``out`` (bands, frames)."""
-        config, count = self.config, out.shape[1]
-        assert count <= config.frames
-        assert len(wave) >= config.window_samples + (count - 1) * config.hop_samples
-        # Overlapping frames as a view; `as_strided` takes longer than the multiplication below.
+        count = out.shape[1]
+        windowed = self._frames[:count]
+        # Overlapping frames as a view, which refuses to reach past the wave's end; `as_strided`
+        # takes longer than the multiplication below.
         frames: Array = np.ndarray(
-            (count, config.window_samples),
-            dtype=np.float32,
-            buffer=wave,
-            strides=(config.hop_samples * 4, 4),
+            windowed.shape, dtype=np.float32, buffer=wave, strides=self._strides
         )
-        windowed, energy = self._frames[:count], self._energy[:count]
-        np.multiply(frames, self._window, out=windowed)
-        # Real and imaginary parts side by side, so that one product squares and sums them.
-        parts = self._rfft(windowed, axis=-1).view(np.float32)
+        np.copyto(windowed, frames)
+        windowed *= self._window[:count]
+        parts = self._spectra(windowed)
         np.square(parts, out=parts)
         for bands, columns, weights in self._mel_blocks:
-            energy[:, bands] = parts[:, columns] @ weights
-        energy += np.float32(config.log_offset)
-        np.log(energy.T, out=out)
+            np.matmul(weights, parts[:, columns].T, out=out[bands])
+        out += self._log_offset
+        np.log(out, out=out)
 
 
-def _mel_blocks(filterbank: Array) -> list[tuple[slice, slice, Array]]:
-    """The lower and the upper half of the bands, each with the columns it has weights in.
+def packed_spectra(frames: Array) -> Array:
+    """Spectra of real frames as FFTPACK packs them (Swarztrauber 1982): no room for known zeros.
 
-    Columns are real and imaginary parts in turn, so each bin's weight stands twice. The low bands
+    Returns:
+        float32 of the shape of ``frames``: the real part at 0 Hz, then real and imaginary parts in
+        turn, and where the length is even the real part at half the sample rate.
+    """
+    parts = np.fft.rfft(frames).view(np.float32)
+    parts[:, 1] = parts[:, 0]
+    return parts[:, 1 : frames.shape[1] + 1]
+
+
+def _mel_blocks(filterbank: Array, window: int) -> list[tuple[slice, slice, Array]]:
+    """The lower and the upper half of the bands, with the columns of a packed spectrum they need.
+
+    Each bin's weight stands twice, for the squares of its real and imaginary parts. The low bands
     are narrow: leaving out their zeros halves the product.
     """
-    pairs = np.repeat(filterbank.T, 2, axis=0).astype(np.float32)
+    pairs = np.repeat(filterbank, 2, axis=1)[:, 1 : window + 1].astype(np.float32)
     middle = len(filterbank) // 2
     blocks = []
     for bands in (slice(0, middle), slice(middle, len(filterbank))):
-        used = np.flatnonzero(pairs[:, bands].any(axis=1))
+        used = np.flatnonzero(pairs[bands].any(axis=0))
         columns = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 1)
-        blocks.append((bands, columns, np.ascontiguousarray(pairs[columns, bands])))
+        blocks.append((bands, columns, np.ascontiguousarray(pairs[bands, columns])))
     return blocks
 
 
@@ -180,8 +193,10 @@ def fit_clip(wave: Array, config: FeatureConfig) -> Array:
     length = config.clip_samples
     start = 0
     if len(wave) < length:
-        before = (length - len(wave)) // 2
-        wave = np.pad(wave, (before, length - len(wave) - before))
+        # `np.pad` takes as long as all the rest.
+        before, padded = (length - len(wave)) // 2, np.zeros(length, dtype=np.float32)
+        padded[before : before + len(wave)] = wave
+        wave = padded
     elif len(wave) > length:
         start = _loudest_start(wave, config)
     if config.align == "energy":
@@ -217,12 +232,12 @@ def excess_energy(clip: Array, config: FeatureConfig) -> tuple[Array, float]:
     # The mean is taken out: a constant offset is no sound. A product is the quickest way to a sum.
     mean = (clip @ _ones(len(clip))) / np.float32(len(clip))
     blocks = (clip[: count * block] - mean).reshape(count, block)
-    energy = np.einsum("ij,ij->i", blocks, blocks)
+    energy = np.vecdot(blocks, blocks)
     smooth = energy.copy()
     smooth[1:] += energy[:-1]
     smooth[:-1] += energy[1:]
     quiet = count // 5
-    background = np.partition(smooth, quiet)[quiet]
+    background = np.sort(smooth)[quiet]
     smooth -= 2 * background
     np.maximum(smooth, 0, out=smooth)
     return smooth, float(background)
@@ -238,11 +253,11 @@ def off_centre(excess: Array, config: FeatureConfig) -> int:
 
     A quarter of a second at most; 0 where nothing is above the background.
     """
-    total = float(excess.sum())
+    total, moment = map(float, np.vecdot(_moments(len(excess)), excess))
     # A wave may be so loud that its energy is no number.
     if not 0 < total < math.inf:
         return 0
-    centre = float(excess @ _numbers(len(excess))) / total + 0.5
+    centre = moment / total
     reach = _REACH_MS * config.sample_rate_hz // 1000
     shift = round(centre * block_samples(config)) - config.clip_samples // 2
     return max(-reach, min(reach, shift))
@@ -254,8 +269,9 @@ def _ones(count: int) -> Array:
 
 
 @lru_cache(maxsize=4)
-def _numbers(count: int) -> Array:
-    return np.arange(count, dtype=np.float32)
+def _moments(count: int) -> Array:
+    """(2, count): ones, and the middles of so many blocks."""
+    return np.stack([np.ones(count), np.arange(count) + 0.5]).astype(np.float32)
 
 
 def block_samples(config: FeatureConfig) -> int:

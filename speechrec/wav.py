@@ -113,5 +113,6 @@ def decode_pcm(data: bytes, wav: WavLayout) -> Samples | None:
         wide[:, 1:] = raw.reshape(-1, 3)
         samples = wide.view("<i4")[:, 0].astype(np.float32) / np.float32(2**31)
     else:
-        samples = np.multiply(raw, np.float32(2.0 ** (1 - wav.bits)), dtype=np.float32)
+        samples = raw.astype(np.float32)
+        samples *= np.float32(2.0 ** (1 - wav.bits))
     return samples.reshape(frames, wav.channels).T
