@@ -8,6 +8,7 @@ from speechrec.errors import MissingExtraError
 
 _COMMONEST = 8000
 _MOST_WORDS = 3
+_NEAR_SHARE = 0.5
 # How Hibari writes stress, which does not make another word.
 _STRESS = str.maketrans("", "", "ˈˌ")
 
@@ -16,13 +17,16 @@ def phrases(count: int, keywords: Sequence[str], *, seed: int) -> list[str]:
     """Words and phrases of up to three words, which make no sense.
 
     The words are drawn from the 8,000 most frequent of English (Speer 2022, wordfreq), without the
-    keywords and everything that sounds like one of them ("know", where "no" is a keyword).
+    keywords and everything that sounds like one of them ("know", where "no" is a keyword). Every
+    second of them is a near-miss: no more than half of the sounds of a keyword are other sounds
+    in it, left out or put in ("now" for "no", "star" for "stop").
 
     Raises:
         MissingExtraError: the word list or the pronunciations are not installed.
     """
     try:
         from hibari.g2p import G2P
+        from rapidfuzz.distance import Levenshtein
         from wordfreq import top_n_list
     except ModuleNotFoundError as error:
         raise MissingExtraError("speechrec synth --phrases", "synth", error.name) from error
@@ -33,12 +37,23 @@ def phrases(count: int, keywords: Sequence[str], *, seed: int) -> list[str]:
         return str(pronounce(word)).translate(_STRESS)
 
     taken = {sound(word) for word in keywords}
-    words = np.array(
+    sounds = {
+        word: sound(word) for word in top_n_list("en", _COMMONEST)
+        if word.isascii() and word.isalpha()
+    }  # fmt: skip
+    words = [word for word, said in sounds.items() if said not in taken]
+    near = np.array(
         [
-            word for word in top_n_list("en", _COMMONEST)
-            if word.isascii() and word.isalpha() and sound(word) not in taken
+            any(
+                Levenshtein.distance(sounds[word], keyword) <= -(-len(keyword) // 2)
+                for keyword in taken
+            )
+            for word in words
         ]
-    )  # fmt: skip
+    )
+    weights = np.where(near, _NEAR_SHARE / max(1, near.sum()), (1 - _NEAR_SHARE) / (~near).sum())
+    weights /= weights.sum()
     rng = np.random.default_rng((seed, 19))
     lengths = rng.integers(1, _MOST_WORDS + 1, size=count)
-    return [" ".join(rng.choice(words, size=length)) for length in lengths]
+    drawn = rng.choice(np.array(words), size=lengths.sum(), p=weights)
+    return [" ".join(part) for part in np.split(drawn, np.cumsum(lengths)[:-1])]
