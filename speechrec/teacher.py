@@ -1,12 +1,16 @@
 """Distillation: a stronger network's posteriors as the answers a small one learns.
 
-The teacher is trained on the same vectors, altered copies included, and stays in the run's folder
-``teacher/``, so that a resumed training or another network can use it again.
+The teacher is trained on the same vectors, altered copies included, and stays in the run's folder,
+so that a resumed training or another network can use it again:
+
+RUN/teacher/  model.keras  teacher.json   the mean of its members, and what it was made with
+              member-0/    model.keras  teacher.json  history.csv
 """
 
 import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +43,7 @@ def soft_answers(
     """The labels and the teacher's softened posteriors, mixed by ``teacher.weight``.
 
     Args:
-        run: its ``teacher/`` holds the teacher, trained here unless it is there already.
+        run: its ``teacher/`` holds the teacher, which is trained here unless it is there already.
         borrowed: another run whose teacher to use.
 
     Returns:
@@ -54,27 +58,75 @@ def soft_answers(
         shutil.rmtree(folder, ignore_errors=True)
     model = _load(folder, wanted, borrowed=borrowed is not None)
     if model is None:
-        if not options.restart and (run / "checkpoint" / Checkpoint.STATE).exists():
-            raise TrainingError(
-                f"{run}: holds a training that was stopped, with another teacher; go on with the "
-                "same settings and --resume, or drop it with --restart"
-            )
-        options.on_stage("teacher")
-        # A stopped training may have been stopped before its teacher had begun.
+        _refuse_to_lose(run, run, options)
+        members = [
+            _member(training, validation, folder, config, options, number)
+            for number in range(config.teacher.members)
+        ]
+        model = _mean(members)
+        _save(folder, model, wanted)
+    weight = np.float32(config.teacher.weight)
+    hard = answers(training, config.train.label_smoothing)
+    soft = scaled(_posteriors(model, training), config.teacher.temperature).astype(np.float32)
+    return weight * soft + (1 - weight) * hard
+
+
+def _member(
+    training: FeatureSet,
+    validation: FeatureSet,
+    folder: Path,
+    config: Config,
+    options: TrainOptions,
+    number: int,
+) -> keras.Model:
+    """A network of the teacher, trained unless it is there already."""
+    count = config.teacher.members
+    config = _alone(config, number)
+    folder = folder / f"member-{number}"
+    wanted = _identity(training, validation, config)
+    model = _load(folder, wanted, borrowed=False)
+    if model is None:
+        for other in folder.parent.glob("member-*"):
+            if other != folder:
+                _refuse_to_lose(folder.parent.parent, other, options)
+        options.on_stage("teacher" if count == 1 else f"teacher, {number + 1} of {count}")
+        # A stopped training may have been stopped before this one had begun.
         resume = options.resume and (folder / "checkpoint").exists()
         result = train(
             training, validation, folder, config.teacher.model, _schedule(config),
             options=dataclasses.replace(options, resume=resume),
         )  # fmt: skip
         model = result.model
-        with replacing(folder / _MODEL) as partial:
-            model.save(partial)
-        write_json(folder / _IDENTITY, {**wanted, "val_accuracy": result.val_accuracy})
+        _save(folder, model, {**wanted, "val_accuracy": result.val_accuracy})
         finish(folder)
-    weight = np.float32(config.teacher.weight)
-    hard = answers(training, config.train.label_smoothing)
-    soft = scaled(_posteriors(model, training), config.teacher.temperature).astype(np.float32)
-    return weight * soft + (1 - weight) * hard
+    return model
+
+
+def _refuse_to_lose(run: Path, folder: Path, options: TrainOptions) -> None:
+    """A training that was stopped in a folder has a teacher that is not the one to be trained."""
+    if not options.restart and (folder / "checkpoint" / Checkpoint.STATE).exists():
+        raise TrainingError(
+            f"{run}: holds a training that was stopped, with another teacher; go on with the "
+            "same settings and --resume, or drop it with --restart"
+        )
+
+
+def _mean(members: Sequence[keras.Model]) -> keras.Model:
+    """The mean of the members' posteriors as one network."""
+    if len(members) == 1:
+        return members[0]
+    inputs = keras.Input(members[0].input_shape[1:], name="features")
+    kind = members[0].name
+    for number, member in enumerate(members):
+        member.name = f"{kind}_{number}"
+    outputs = keras.layers.Average(name="mean")([member(inputs) for member in members])
+    return keras.Model(inputs, outputs, name=kind)
+
+
+def _save(folder: Path, model: keras.Model, about: dict[str, Any]) -> None:
+    with replacing(folder / _MODEL) as partial:
+        model.save(partial)
+    write_json(folder / _IDENTITY, about)
 
 
 def load_teacher(folder: Path) -> keras.Model:
@@ -87,10 +139,20 @@ def _schedule(config: Config) -> Any:
     return dataclasses.replace(config.teacher.train, seed=config.train.seed)
 
 
+def _alone(config: Config, number: int) -> Config:
+    """The settings under which a member is all of the teacher."""
+    return dataclasses.replace(
+        config,
+        train=dataclasses.replace(config.train, seed=config.train.seed + number),
+        teacher=dataclasses.replace(config.teacher, members=1),
+    )
+
+
 def _identity(training: FeatureSet, validation: FeatureSet, config: Config) -> dict[str, Any]:
     tree = {
         "features": training.config.hash,
         "labels": list(training.labels),
+        "members": config.teacher.members,
         "model": dataclasses.asdict(config.teacher.model),
         "train": dataclasses.asdict(_schedule(config)),
         "data": data_digests(training, validation),

@@ -42,6 +42,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
+def everything(folder: Path) -> dict[str, bytes]:
+    """The same of what lies deeper too."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
 def short(config: Config, **changes: Any) -> Config:
     return dataclasses.replace(
         config, train=dataclasses.replace(config.train, **{"epochs": 1, **changes})
@@ -258,6 +264,7 @@ def recipe(tiny_config: Config) -> Config:
         train=TrainConfig(epochs=2, batch_size=64, patience=0, seed=3, warmup_share=0.1),
         teacher=TeacherConfig(
             weight=0.8,
+            members=2,
             model=ModelConfig(widths=(12,), dropout=(0.1,), batch_norm=True, remove_level=True),
             train=TrainConfig(
                 epochs=2, batch_size=64, patience=0, mixup=0.2, mask_share=0.5, label_smoothing=0.1
@@ -282,7 +289,9 @@ def test_a_recipe_goes_through_its_stages(
 ) -> None:
     """Copies, teacher and network follow one another; the folder has the teacher in addition."""
     done, stages = whole
-    assert stages == ["altered copies of the training clips", "teacher", "dense"]
+    assert stages == [
+        "altered copies of the training clips", "teacher, 1 of 2", "teacher, 2 of 2", "dense"
+    ]  # fmt: skip
     folder = done.recogniser.parent
     assert {path.name for path in folder.iterdir()} == {
         "config.toml", "model.keras", "history.csv", "curves.png", "report.html", "report.json",
@@ -315,6 +324,20 @@ def test_the_teacher_answers_streams(
     assert read_bundle(without.recogniser).stream_model is None
 
 
+def test_a_teacher_of_several_is_the_mean_of_their_posteriors(
+    whole: tuple[RunResult, list[str]], store: Path
+) -> None:
+    """Its members were trained from different seeds, and none is left out."""
+    run = whole[0].recogniser.parent
+    clips = load_features(store, "testing").x
+    alone = [
+        np.asarray(keras.models.load_model(run / "teacher" / f"member-{n}" / "model.keras")(clips))
+        for n in range(2)
+    ]
+    assert np.abs(alone[0] - alone[1]).max() > 0.01
+    np.testing.assert_allclose(load_teacher(run)(clips), np.mean(alone, axis=0), atol=1e-6)
+
+
 def test_without_teacher_and_copies_there_are_none(
     tmp_path: Path, feature_store: Path, tiny_config: Config
 ) -> None:
@@ -345,7 +368,10 @@ def test_calibrated_scores_are_those_of_keras_at_their_temperature(
     )
 
 
-@pytest.mark.parametrize("stage", ["altered copies of the training clips", "teacher", "dense"])
+@pytest.mark.parametrize(
+    "stage",
+    ["altered copies of the training clips", "teacher, 1 of 2", "teacher, 2 of 2", "dense"],
+)
 def test_a_stopped_recipe_resumes_to_the_same_end(
     tmp_path: Path, store: Path, recipe: Config, whole: tuple[RunResult, list[str]], stage: str
 ) -> None:
@@ -385,7 +411,7 @@ def test_a_run_may_learn_from_another_runs_teacher(
         store, tmp_path / "run", recipe,
         options=TrainOptions(on_stage=stages.append), teacher=done.recogniser.parent,
     )  # fmt: skip
-    assert "teacher" not in stages
+    assert not any("teacher" in stage for stage in stages)
     assert not (tmp_path / "run" / "teacher").exists()
     for one, other in zip(
         borrowing.result.model.trainable_weights, done.result.model.trainable_weights, strict=True
@@ -394,26 +420,27 @@ def test_a_run_may_learn_from_another_runs_teacher(
 
 
 @pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("stage", ["teacher, 2 of 2", "dense"])
 def test_a_refused_training_keeps_the_teacher_of_the_stopped_one(
-    tmp_path: Path, store: Path, recipe: Config, resume: bool
+    tmp_path: Path, store: Path, recipe: Config, stage: str, resume: bool
 ) -> None:
-    """Neither a forgotten flag nor other settings cost a stopped run its teacher."""
+    """Neither a forgotten flag nor other settings cost a stopped run its teacher, or half of it."""
 
     def stop(row: object) -> None:
-        if stages[-1] == "dense":
+        if stages[-1] == stage:
             raise KeyboardInterrupt
 
     stages: list[str] = []
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         make_run(store, run, recipe, options=TrainOptions(on_stage=stages.append, on_epoch=stop))
-    before = contents(run), contents(run / "checkpoint"), contents(run / "teacher")
+    before = everything(run)
     other = dataclasses.replace(
         recipe, teacher=dataclasses.replace(recipe.teacher, train=TrainConfig(epochs=1))
     )
     with pytest.raises(TrainingError):
         make_run(store, run, other, options=TrainOptions(resume=resume))
-    assert (contents(run), contents(run / "checkpoint"), contents(run / "teacher")) == before
+    assert everything(run) == before
 
 
 def test_a_resnet_becomes_a_recogniser(

@@ -1,11 +1,13 @@
 """Promises of the phrases that are spoken as unknown words."""
 
 import sys
+from collections import Counter
 
 import pytest
 
 pytest.importorskip("wordfreq")
 pytest.importorskip("hibari")
+pytest.importorskip("rapidfuzz")
 
 from speechrec.errors import MissingExtraError
 from speechrec.vocabulary import phrases
@@ -25,6 +27,15 @@ def test_a_phrase_is_one_to_three_words() -> None:
     assert len({word for phrase in made for word in phrase.split()}) > 2000
 
 
+def test_every_second_word_is_a_near_miss() -> None:
+    """What sounds like a keyword is said far more often than any other word."""
+    said = Counter(word for phrase in phrases(COUNT, ("stop",), seed=0) for word in phrase.split())
+    near = {word for word, count in said.items() if count > 100}
+    assert {"top", "star", "step", "stock", "stopped"} <= near
+    assert not near & {"yes", "green", "yellow", "remember", "the"}
+    assert 0.45 < sum(said[word] for word in near) / said.total() < 0.55
+
+
 def test_no_keyword_and_nothing_that_sounds_like_one() -> None:
     """Neither "no" nor "know"; but "know" where "no" is no keyword."""
     without = words_of(("no", "right", "two"))
@@ -34,7 +45,7 @@ def test_no_keyword_and_nothing_that_sounds_like_one() -> None:
     assert {"know", "write"} <= words_of(("stop",))
 
 
-@pytest.mark.parametrize("package", ["wordfreq", "hibari.g2p"])
+@pytest.mark.parametrize("package", ["wordfreq", "hibari.g2p", "rapidfuzz.distance"])
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     """Without the word list or the pronunciations, the extra that brings them is named."""
     monkeypatch.setitem(sys.modules, package, None)
