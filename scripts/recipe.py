@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from speechrec import locate, store
-from speechrec.config import UNKNOWN, Config, load_config
+from speechrec.config import UNKNOWN, Config
+from speechrec.config_toml import load_config
 from speechrec.copies import training_copies
 from speechrec.extract import extract
 from speechrec.files import write_json

@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from speechrec.config import FeatureConfig, features_from_dict, sha256_json
+from speechrec.config import FeatureConfig, sha256_json
+from speechrec.config_toml import features_from_dict
 from speechrec.errors import BundleError, ConfigError
 from speechrec.features import Array
 from speechrec.files import replacing

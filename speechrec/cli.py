@@ -82,7 +82,7 @@ def extract(
 ) -> None:
     """Turn recordings into 1024-number feature vectors with speaker-disjoint parts."""
     from speechrec import console, locate
-    from speechrec.config import load_config
+    from speechrec.config_toml import load_config
     from speechrec.extract import extract as run_extract
 
     overrides = _overrides(set_)
@@ -127,7 +127,7 @@ def train(
 ) -> None:
     """Train a network and write one recogniser file."""
     from speechrec import console, locate, store
-    from speechrec.config import load_config
+    from speechrec.config_toml import load_config
     from speechrec.quiet import native_chatter_hidden
 
     overrides = _overrides(set_)
@@ -377,6 +377,6 @@ def _override(overrides: dict[str, Any], options: dict[str, Any]) -> None:
 
 
 def _overrides(pairs: list[str] | None) -> dict[str, Any]:
-    from speechrec.config import parse_override
+    from speechrec.config_toml import parse_override
 
     return dict(map(parse_override, pairs or []))

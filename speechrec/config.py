@@ -1,15 +1,10 @@
-"""Settings: frozen dataclasses, read from TOML, written as TOML or JSON, checked once here."""
+"""Settings: frozen dataclasses that check their bounds; `config_toml` reads them."""
 
 import dataclasses
 import hashlib
 import json
-import tomllib
-import types
-import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from speechrec.errors import ConfigError, SettingsMismatchError
 
@@ -20,7 +15,8 @@ Part = Literal["training", "validation", "testing"]
 PARTS: tuple[Part, ...] = ("training", "validation", "testing")
 
 
-def _require(ok: bool, message: str) -> None:
+def require(ok: bool, message: str) -> None:
+    """Raise `ConfigError` with the message where ``ok`` is false."""
     if not ok:
         raise ConfigError(message)
 
@@ -47,35 +43,35 @@ class FeatureConfig:
     align: Literal["energy", "none"] = "energy"
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             8000 <= self.sample_rate_hz <= 48_000,
             f"features.sample_rate_hz: expected 8000 to 48000, got {self.sample_rate_hz}",
         )
-        _require(
+        require(
             0 < self.low_hz < self.high_hz <= self.sample_rate_hz / 2,
             "features: expected 0 < low_hz < high_hz <= half the sample rate, "
             f"got {self.low_hz}, {self.high_hz} at {self.sample_rate_hz} Hz",
         )
-        _require(
+        require(
             100 <= self.clip_ms <= 10_000,
             f"features.clip_ms: expected 100 to 10000, got {self.clip_ms}",
         )
         for name in ("clip_ms", "window_ms", "hop_ms", "bands", "frames", "log_offset"):
             value = getattr(self, name)
-            _require(value > 0, f"features.{name}: expected a positive number, got {value}")
-        _require(
+            require(value > 0, f"features.{name}: expected a positive number, got {value}")
+        require(
             self.bands * self.frames == 1024,
             f"features: bands * frames is 1024 in this project, got {self.bands} * {self.frames}",
         )
         for name in ("window_ms", "hop_ms", "clip_ms"):
             exact = getattr(self, name) * self.sample_rate_hz / 1000
-            _require(
+            require(
                 exact.is_integer(),
                 f"features.{name}: expected a whole number of samples at "
                 f"{self.sample_rate_hz} Hz, got {exact}",
             )
         span = self.window_samples + (self.frames - 1) * self.hop_samples
-        _require(
+        require(
             span <= self.clip_samples,
             f"features: {self.frames} frames span {span} samples, but the clip has only "
             f"{self.clip_samples}; shorten window_ms or hop_ms",
@@ -131,23 +127,23 @@ class DataConfig:
     attribution: str = ""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             len(set(self.words)) == len(self.words),
             f"data.words: expected each word once, got {', '.join(self.words)}",
         )
         for word in self.words:
-            _require(
+            require(
                 bool(word.strip()) and word not in (UNKNOWN, SILENCE),
                 f"data.words: {word!r} is not a word to recognise",
             )
         shares = (self.validation_percent, self.testing_percent)
-        _require(
+        require(
             all(0 <= share < 100 for share in shares) and sum(shares) < 100,
             f"data: expected percentages from 0 that leave room for training, got {shares}",
         )
         for name in ("silence_percent", "unknown_ratio"):
             value = getattr(self, name)
-            _require(0 <= value <= 1000, f"data.{name}: expected 0 to 1000, got {value}")
+            require(0 <= value <= 1000, f"data.{name}: expected 0 to 1000, got {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,21 +169,21 @@ class AugmentConfig:
     most_gain_db: float = 6.0
 
     def __post_init__(self) -> None:
-        _require(1 <= self.views <= 1000, f"augment.views: expected 1 to 1000, got {self.views}")
-        _require(
+        require(1 <= self.views <= 1000, f"augment.views: expected 1 to 1000, got {self.views}")
+        require(
             0 <= self.stretch_percent <= 50,
             f"augment.stretch_percent: expected 0 to 50, got {self.stretch_percent}",
         )
-        _require(
+        require(
             0 <= self.shift_ms <= 1000,
             f"augment.shift_ms: expected 0 to 1000, got {self.shift_ms}",
         )
         for name in ("noise_share", "interference_share", "neighbour_share", "echo_share"):
             value = getattr(self, name)
-            _require(0 <= value <= 1, f"augment.{name}: expected 0 to 1, got {value}")
+            require(0 <= value <= 1, f"augment.{name}: expected 0 to 1, got {value}")
         for low, high in (("least_snr_db", "most_snr_db"), ("least_gain_db", "most_gain_db")):
             bounds = getattr(self, low), getattr(self, high)
-            _require(
+            require(
                 -200 <= bounds[0] <= bounds[1] <= 200,
                 f"augment: expected {low} and {high} from -200 to 200 in order, got {bounds}",
             )
@@ -214,23 +210,23 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         layers = 1 if self.kind == "resnet" else len(self.filters) + len(self.widths)
-        _require(
+        require(
             len(self.dropout) == layers,
             f"model.dropout: expected {layers} rates, one a layer, got {len(self.dropout)}",
         )
-        _require(
+        require(
             all(0 <= rate < 1 for rate in self.dropout),
             f"model.dropout: expected rates from 0 to below 1, got {self.dropout}",
         )
-        _require(
+        require(
             all(0 < size <= 8192 for size in (*self.filters, *self.widths)),
             f"model: expected layer sizes from 1 to 8192, got {self.filters} and {self.widths}",
         )
-        _require(
+        require(
             (self.kind != "dense") == bool(self.filters),
             f"model.filters: a {self.kind} network got {self.filters}",
         )
-        _require(
+        require(
             self.kind != "resnet" or not self.widths,
             f"model.widths: a {self.kind} network got {self.widths}",
         )
@@ -277,15 +273,15 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
             value = getattr(self, name)
-            _require(value > 0, f"train.{name}: expected a positive number, got {value}")
+            require(value > 0, f"train.{name}: expected a positive number, got {value}")
         for name in ("warmup_share", "weight_decay", "label_smoothing", "mask_share"):
             value = getattr(self, name)
-            _require(0 <= value <= 1, f"train.{name}: expected 0 to 1, got {value}")
-        _require(0 <= self.mixup <= 100, f"train.mixup: expected 0 to 100, got {self.mixup}")
+            require(0 <= value <= 1, f"train.{name}: expected 0 to 1, got {value}")
+        require(0 <= self.mixup <= 100, f"train.mixup: expected 0 to 100, got {self.mixup}")
         for name in ("patience", "least_steps"):
             value = getattr(self, name)
-            _require(0 <= value < 2**31, f"train.{name}: expected 0 or more, got {value}")
-        _require(0 <= self.seed < 2**31, f"train.seed: expected 0 to 2147483647, got {self.seed}")
+            require(0 <= value < 2**31, f"train.{name}: expected 0 or more, got {value}")
+        require(0 <= self.seed < 2**31, f"train.seed: expected 0 to 2147483647, got {self.seed}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,12 +304,12 @@ class TeacherConfig:
     train: TrainConfig = TrainConfig()
 
     def __post_init__(self) -> None:
-        _require(0 <= self.weight <= 1, f"teacher.weight: expected 0 to 1, got {self.weight}")
-        _require(
+        require(0 <= self.weight <= 1, f"teacher.weight: expected 0 to 1, got {self.weight}")
+        require(
             0.1 <= self.temperature <= 100,
             f"teacher.temperature: expected 0.1 to 100, got {self.temperature}",
         )
-        _require(1 <= self.members <= 16, f"teacher.members: expected 1 to 16, got {self.members}")
+        require(1 <= self.members <= 16, f"teacher.members: expected 1 to 16, got {self.members}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,7 +328,7 @@ class ExportConfig:
     unknown_refused: float = 0.98
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             0 <= self.unknown_refused <= 1,
             f"export.unknown_refused: expected 0 to 1, got {self.unknown_refused}",
         )
@@ -349,85 +345,6 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
-
-
-def load_config(
-    path: Path | None,
-    overrides: Mapping[str, Any] | None = None,
-    *,
-    features: FeatureConfig | None = None,
-) -> Config:
-    """Read TOML and put ``overrides`` ({"train.epochs": 5}) on top.
-
-    Args:
-        features: front-end settings that hold where the file does not state them (those of a
-            feature store).
-
-    Raises:
-        ConfigError: the file is missing or no TOML, a key is unknown, a value does not fit.
-    """
-    tree: dict[str, Any] = {}
-    if path is not None:
-        try:
-            tree = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot read this config: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: expected TOML: {error}") from error
-    for key, value in (overrides or {}).items():
-        *sections, name = key.split(".")
-        _require(
-            bool(sections and name), f"expected SECTION.NAME, for example train.epochs, got {key!r}"
-        )
-        table = tree
-        for section in sections:
-            table = table.setdefault(section, {})
-            _require(isinstance(table, dict), f"{section}: expected a table, got {table!r}")
-        table[name] = value
-    return config_from_dict(tree, features=features)
-
-
-def parse_override(pair: str) -> tuple[str, Any]:
-    """``train.epochs=5`` to ("train.epochs", 5): the value is TOML, or else a plain string."""
-    key, equals, text = pair.partition("=")
-    _require(bool(equals), f"--set: expected SECTION.NAME=VALUE, got {pair!r}")
-    try:
-        return key.strip(), tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), text
-
-
-def config_from_dict(tree: Mapping[str, Any], *, features: FeatureConfig | None = None) -> Config:
-    """A `Config` from nested plain values; ``model.kind`` picks the preset the rest builds on."""
-    teacher = tree.get("teacher", {})
-    _require(isinstance(teacher, Mapping), f"teacher: expected a table, got {teacher!r}")
-    bases: dict[str, Any] = {
-        "features": features or FeatureConfig(), "data": DataConfig(), "augment": AugmentConfig(),
-        "model": _preset(tree, "dense"), "train": TrainConfig(), "teacher": TeacherConfig(),
-        "export": ExportConfig(),
-    }  # fmt: skip
-    unknown = sorted(set(tree) - set(bases))
-    _require(not unknown, f"unknown section {', '.join(unknown)}; expected {', '.join(bases)}")
-    sections = {name: tree.get(name, {}) for name in bases}
-    # The two tables inside [teacher] are sections of their own.
-    inner = {"model": _preset(teacher, "resnet"), "train": TrainConfig()}
-    sections["teacher"] = {
-        name: _replaced(inner[name], value, f"teacher.{name}") if name in inner else value
-        for name, value in teacher.items()
-    }
-    return Config(**{name: _replaced(bases[name], sections[name], name) for name in bases})
-
-
-def _preset(tree: Mapping[str, Any], default: str) -> ModelConfig:
-    model = tree.get("model", {})
-    kind = model.get("kind", default) if isinstance(model, Mapping) else default
-    return MODEL_PRESETS.get(kind if isinstance(kind, str) else default, MODEL_PRESETS[default])
-
-
-def features_from_dict(tree: object) -> FeatureConfig:
-    """The front-end settings that a file carries."""
-    config: FeatureConfig = _replaced(FeatureConfig(), tree, "features")
-    return config
 
 
 def check_same_features(made_with: FeatureConfig, wanted: FeatureConfig, *, what: str) -> None:
@@ -454,47 +371,3 @@ def sha256_json(value: object) -> str:
     """SHA-256 of a plain value's canonical JSON, in hexadecimal."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _replaced(base: Any, values: object, section: str) -> Any:
-    """``base`` with ``values`` put in, each checked against the type its field declares."""
-    _require(isinstance(values, Mapping), f"{section}: expected a table, got {values!r}")
-    assert isinstance(values, Mapping)
-    hints = typing.get_type_hints(type(base))
-    unknown = sorted(map(str, set(values) - set(hints)))
-    _require(
-        not unknown,
-        f"unknown setting {', '.join(f'{section}.{name}' for name in unknown)}; "
-        f"expected one of {', '.join(hints)}",
-    )
-    checked = {
-        name: _checked(value, hints[name], f"{section}.{name}") for name, value in values.items()
-    }
-    try:
-        return dataclasses.replace(base, **checked)
-    except ConfigError as error:
-        # Bounds know their own section, not the table around it.
-        table = section.rpartition(".")[0]
-        raise ConfigError(f"{table}.{error}" if table else str(error)) from None
-
-
-def _checked(value: Any, hint: Any, name: str) -> Any:
-    origin = typing.get_origin(hint)
-    if dataclasses.is_dataclass(hint) and isinstance(value, hint):  # type: ignore[arg-type]
-        return value
-    if origin is Literal:
-        choices = typing.get_args(hint)
-        _require(value in choices, f"{name}: expected one of {choices}, got {value!r}")
-        return value
-    if origin is tuple:
-        _require(isinstance(value, list | tuple), f"{name}: expected a list, got {value!r}")
-        return tuple(_checked(item, typing.get_args(hint)[0], name) for item in value)
-    assert isinstance(hint, type) and not isinstance(hint, types.UnionType)
-    # As in TOML; beyond it an integer may have no float.
-    _require(not isinstance(value, int) or abs(value) < 2**63, f"{name}: expected a 64-bit integer")
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    fits = isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
-    finite = not isinstance(value, float) or abs(value) < float("inf")
-    _require(fits and finite, f"{name}: expected {hint.__name__}, got {value!r}")
-    return value

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from speechrec.config import FeatureConfig, Part, features_from_dict
+from speechrec.config import FeatureConfig, Part
+from speechrec.config_toml import features_from_dict
 from speechrec.errors import ConfigError, DatasetError
 
 FORMAT = 1

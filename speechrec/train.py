@@ -25,7 +25,8 @@ from speechrec.batches import Array, Batches, answers
 from speechrec.checkpoint import Checkpoint, EpochRow, write_history
 from speechrec.config import ModelConfig, TrainConfig
 from speechrec.errors import MissingExtraError, TrainingError
-from speechrec.model import band_statistics, build_model
+from speechrec.model import band_statistics
+from speechrec.optimizer import compiled, epoch_steps, recompile
 from speechrec.store import FeatureSet
 
 # Clips of the training part whose accuracy with dropout off is followed during training.
@@ -96,7 +97,7 @@ def train(
         MissingExtraError: TensorBoard is asked for and not installed.
     """
     _prepare(config, options)
-    least = -(-config.least_steps // _steps(training, config))
+    least = -(-config.least_steps // epoch_steps(training, config))
     config = dataclasses.replace(config, epochs=max(config.epochs, least))
     targets = answers(training, config.label_smoothing) if soft is None else soft
     checkpoint = Checkpoint(
@@ -104,12 +105,12 @@ def train(
     )
     if options.resume:
         model, history = checkpoint.load()
-        _recompile(model, training, config)
+        recompile(model, training, config)
     else:
         if not options.restart:
             checkpoint.refuse_if_present()
         checkpoint.clear()
-        model, history = _compiled(training, model_config, config), []
+        model, history = compiled(training, model_config, config), []
     recorder = _Recorder(training, checkpoint, run, history, config, options)
     if not recorder.finished:
         callbacks: list[keras.callbacks.Callback] = [recorder]
@@ -174,57 +175,6 @@ def finish(run: Path) -> None:
     shutil.rmtree(run / "checkpoint", ignore_errors=True)
 
 
-def _compiled(training: FeatureSet, model_config: ModelConfig, config: TrainConfig) -> keras.Model:
-    statistics = None
-    if model_config.standardise:
-        statistics = band_statistics(
-            training.x, bands=training.config.bands, remove_level=model_config.remove_level
-        )
-    model = build_model(
-        model_config,
-        len(training.labels),
-        shape=(training.config.bands, training.config.frames),
-        statistics=statistics,
-    )
-    _compile(model, training, config)
-    return model
-
-
-def _compile(model: keras.Model, training: FeatureSet, config: TrainConfig) -> None:
-    steps = config.epochs * _steps(training, config)
-    optimizer = keras.optimizers.AdamW(_rate(config, steps), weight_decay=config.weight_decay)
-    # Only what multiplies is pulled towards zero.
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
-
-
-def _recompile(model: keras.Model, training: FeatureSet, config: TrainConfig) -> None:
-    """Compile a loaded model again: Keras does not save what is spared from weight decay."""
-    state = [np.asarray(variable) for variable in model.optimizer.variables]
-    _compile(model, training, config)
-    model.optimizer.build(model.trainable_variables)
-    for variable, value in zip(model.optimizer.variables, state, strict=True):
-        variable.assign(value)
-
-
-def _steps(training: FeatureSet, config: TrainConfig) -> int:
-    """Batches of an epoch."""
-    return -(-len(training) * training.views // config.batch_size)
-
-
-def _rate(
-    config: TrainConfig, steps: int
-) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    if config.schedule == "constant":
-        return config.learning_rate
-    warmup = round(config.warmup_share * steps)
-    if not warmup:
-        return keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
-    return keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), warmup_target=config.learning_rate, warmup_steps=warmup
-    )
-
-
 class _Recorder(keras.callbacks.Callback):
     """Seeds dropout, follows accuracy, saves the state, and stops early."""
 
@@ -242,7 +192,7 @@ class _Recorder(keras.callbacks.Callback):
         self._followed = training.x[chosen], training.y[chosen]
         self._checkpoint, self._run, self._config = checkpoint, run, config
         self._options = options
-        self._batches = _steps(training, config)
+        self._batches = epoch_steps(training, config)
         self.history = history
 
     @property

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from speechrec.config import Config, ModelConfig, config_from_dict
+from speechrec.config import Config, ModelConfig
+from speechrec.config_toml import config_from_dict
 from speechrec.extract import extract
 from speechrec.run import RunResult, make_run
 

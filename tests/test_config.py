@@ -21,11 +21,8 @@ from speechrec.config import (
     TeacherConfig,
     TrainConfig,
     check_same_features,
-    config_from_dict,
-    features_from_dict,
-    load_config,
-    parse_override,
 )
+from speechrec.config_toml import config_from_dict, features_from_dict, load_config, parse_override
 from speechrec.errors import ConfigError, SettingsMismatchError
 
 CONFIGS = Path(__file__).parent.parent / "configs"

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from speechrec.config import ModelConfig, load_config
+from speechrec.config import ModelConfig
+from speechrec.config_toml import load_config
 from speechrec.model import band_statistics, build_model
 
 CONFIGS = Path(__file__).parents[1] / "configs"

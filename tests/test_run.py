@@ -21,8 +21,8 @@ from speechrec.config import (
     ModelConfig,
     TeacherConfig,
     TrainConfig,
-    load_config,
 )
+from speechrec.config_toml import load_config
 from speechrec.errors import DatasetError, SettingsMismatchError, TrainingError
 from speechrec.evaluate import evaluate
 from speechrec.features import mel_filterbank
