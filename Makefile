@@ -51,8 +51,8 @@ lint: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python scripts/bench.py --out runs/bench.json
 
-# About an hour. What it trained on stays in runs/. The teacher also learns from
-# synthetic voices, and fewer copies, because there are more clips; the small network has no room for them.
+# An hour and a half. What it trained on stays in runs/. The teacher also learns from synthetic voices,
+# and fewer copies, because there are more clips; the small network has no room for them.
 SENTENCES := --speaker-pattern '^[^-]+-([^-]+)-'
 EXTRACT := $(BIN)/speechrec extract data/speech_commands --config configs/commands-en.toml \
 	--unknown runs/mined
@@ -60,9 +60,10 @@ model: $(VENV)/.installed
 	rm -rf runs/mined runs/voices
 	$(BIN)/speechrec mine data/negative_speech --part training $(SENTENCES) --least 0 \
 	    --model commands-en --out runs/mined
-	$(BIN)/speechrec synth --voices 150 --others '' --phrases 7500 --out runs/voices
+	$(BIN)/speechrec synth --voices 150 --others '' --phrases 12000 --out runs/voices
 	$(EXTRACT) --also runs/voices --out runs/features-voices
-	$(BIN)/speechrec train --features runs/features-voices --out runs/teacher --set augment.views=12
+	$(BIN)/speechrec train --features runs/features-voices --out runs/teacher --set augment.views=12 \
+	    --set teacher.members=2
 	$(EXTRACT) --out runs/features
 	$(BIN)/speechrec train --features runs/features --teacher runs/teacher --out runs/commands-en \
 	    --set export.int8=true

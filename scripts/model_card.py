@@ -30,7 +30,10 @@ from speechrec.stream_evaluate import StreamFigures, evaluate_streams
 from speechrec.thresholds import count_false_alarms
 
 RATIOS_DB = (20, 10, 5, 0)
-ALSO = "the network for streams: synthetic voices (SVOX Pico, eSpeak NG, Hibari), 7,500 phrases"
+ALSO = (
+    "the network for streams: synthetic voices (SVOX Pico, eSpeak NG, Hibari), 12,000 phrases, half "
+    "of their words near-misses"
+)
 MODELS = Path(__file__).parents[1] / "speechrec" / "models"
 
 
@@ -126,6 +129,9 @@ def card(
     taught, validation, testing = (f"{clips[part]:,} clips of {speakers[part]:,}" for part in PARTS)
     parameters = f"{network['parameters']:,} trained parameters"
     second = manifest["stream_network"]
+    teacher = f"its teacher: {second['kind']}, {second['parameters']:,} parameters"
+    if second["members"] > 1:
+        teacher += f", the mean of {second['members']}"
     weights = "8-bit" if manifest["int8"] else "32-bit"
     return f"""# {path.stem}
 
@@ -139,7 +145,7 @@ speech is `{SILENCE}`. {training["attribution"]}
 | labels | {", ".join(recognizer.labels)} |
 | front end | `{recognizer.config.hash}` |
 | network | {network["kind"]}, {shape}, {parameters}, {weights} weights |
-| network for streams | its teacher: {second["kind"]}, {second["parameters"]:,} parameters |
+| network for streams | {teacher} |
 | taught with | {taught} speakers, and altered copies |
 | taught with, besides | {ALSO} |
 | epoch chosen, calibrated on | {validation} others |

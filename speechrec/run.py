@@ -28,7 +28,7 @@ from speechrec.export import dropout_shapes, to_tflite
 from speechrec.features import mel_filterbank
 from speechrec.files import replacing, write_json, write_text
 from speechrec.recognizer import Network, Recognizer
-from speechrec.teacher import load_teacher, soft_answers
+from speechrec.teacher import load_teacher, members, soft_answers
 from speechrec.train import TrainOptions, TrainResult, finish, train
 
 # Clips on which the exported network is held against Keras before it is written.
@@ -141,6 +141,7 @@ def _stream_network(
     temperature = fit_temperature(posteriors, validation.y) if config.export.calibrate else 1.0
     about = {
         "kind": model.name,
+        "members": members(model),
         "parameters": _trainable(model),
         "temperature": temperature,
         "validation_accuracy": float(np.mean(posteriors.argmax(axis=1) == validation.y)),

@@ -59,11 +59,12 @@ def soft_answers(
     model = _load(folder, wanted, borrowed=borrowed is not None)
     if model is None:
         _refuse_to_lose(run, run, options)
-        members = [
-            _member(training, validation, folder, config, options, number)
-            for number in range(config.teacher.members)
-        ]
-        model = _mean(members)
+        model = _mean(
+            [
+                _member(training, validation, folder, config, options, number)
+                for number in range(config.teacher.members)
+            ]
+        )
         _save(folder, model, wanted)
     weight = np.float32(config.teacher.weight)
     hard = answers(training, config.train.label_smoothing)
@@ -111,16 +112,21 @@ def _refuse_to_lose(run: Path, folder: Path, options: TrainOptions) -> None:
         )
 
 
-def _mean(members: Sequence[keras.Model]) -> keras.Model:
-    """The mean of the members' posteriors as one network."""
-    if len(members) == 1:
-        return members[0]
-    inputs = keras.Input(members[0].input_shape[1:], name="features")
-    kind = members[0].name
-    for number, member in enumerate(members):
-        member.name = f"{kind}_{number}"
-    outputs = keras.layers.Average(name="mean")([member(inputs) for member in members])
+def _mean(models: Sequence[keras.Model]) -> keras.Model:
+    """The mean of several networks' posteriors as one network."""
+    if len(models) == 1:
+        return models[0]
+    inputs = keras.Input(models[0].input_shape[1:], name="features")
+    kind = models[0].name
+    for number, model in enumerate(models):
+        model.name = f"{kind}_{number}"
+    outputs = keras.layers.Average(name="mean")([model(inputs) for model in models])
     return keras.Model(inputs, outputs, name=kind)
+
+
+def members(teacher: keras.Model) -> int:
+    """Of how many networks a teacher is the mean."""
+    return max(1, sum(isinstance(layer, keras.Model) for layer in teacher.layers))
 
 
 def _save(folder: Path, model: keras.Model, about: dict[str, Any]) -> None:

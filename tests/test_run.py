@@ -314,6 +314,7 @@ def test_the_teacher_answers_streams(
     content = read_bundle(done.recogniser)
     temperature = content.manifest["stream_network"]["temperature"]
     assert content.stream_temperature == temperature != 1
+    assert content.manifest["stream_network"]["members"] == 2
     clips = load_features(store, "testing")
     powered = np.asarray(load_teacher(run)(clips.x), np.float64) ** (1 / temperature)
     wanted = powered / powered.sum(axis=1, keepdims=True)
