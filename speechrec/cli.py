@@ -280,6 +280,7 @@ app.command()(cli_stream.listen)
 app.command()(cli_negatives.calibrate)
 app.command()(cli_negatives.mine)
 app.command()(cli_data.mix)
+app.command()(cli_data.synth)
 
 
 @app.command()
@@ -296,42 +297,6 @@ def models(
         record |= {key: manifest[key] for key in ("labels", "metrics")}
         record["attribution"] = manifest["training"]["attribution"]
         typer.echo(json.dumps(record) if as_json else console.model_text(record))
-
-
-@app.command()
-def synth(
-    words: Annotated[
-        str, typer.Option(help="Words to speak, comma-separated.")
-    ] = "yes,no,up,down,left,right,stop,go",
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("data/synthetic"),
-    others: Annotated[
-        str | None, typer.Option(help="Words for _unknown_; default: a list of common words.")
-    ] = None,
-    phrases: Annotated[
-        int, typer.Option(min=0, help="Further phrases of English words for _unknown_.")
-    ] = 0,
-    voices: Annotated[int, typer.Option(min=3, help="Voices, spread over the parts.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of speeds, pitches and noise.")] = 0,
-) -> None:
-    """Speak words with synthetic voices, for a first recogniser without any recordings."""
-    from speechrec import console
-    from speechrec.synth import OTHER_WORDS, synthesise
-    from speechrec.vocabulary import phrases as english_phrases
-
-    spoken = tuple(filter(None, map(str.strip, words.split(","))))
-    unknown = (
-        OTHER_WORDS if others is None else tuple(filter(None, map(str.strip, others.split(","))))
-    )
-    more = english_phrases(phrases, spoken, seed=seed) if phrases else []
-    with console.clips_progress("speaking") as progress:
-        made = synthesise(
-            out, spoken, unknown, voices=voices, seed=seed, phrases=more, progress=progress
-        )
-    said = f"{made.words} words" + (f" and {made.phrases} phrases" if made.phrases else "")
-    typer.echo(
-        f"{made.clips} clips of {said} by {made.voices} synthetic voices "
-        f"({', '.join(made.engines)}) in {out}"
-    )
 
 
 def main() -> None:
