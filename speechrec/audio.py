@@ -7,10 +7,9 @@ import hashlib
 import io
 import os
 import stat
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -30,8 +29,7 @@ CLIPPED_SHARE = 0.05
 Source = Path | str | bytes | BinaryIO
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """``samples``: (channels, frames) float32 as stored in the file, full scale = 1.
 
     ``integer`` files cannot go past full scale.

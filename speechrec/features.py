@@ -108,8 +108,8 @@ class FrontEnd:
             raise ValueError(f"expected waves (clips, {config.clip_samples}), got {waves.shape}")
         waves = np.ascontiguousarray(waves, dtype=np.float32)
         features = np.empty((len(waves), config.bands, config.frames), dtype=np.float32)
-        for wave, out in zip(waves, features, strict=True):
-            self.log_mel(wave, out)
+        for index in range(len(waves)):
+            self.log_mel(waves[index], features[index])
         return features.reshape(len(waves), config.size)
 
     def log_mel(self, wave: Array, out: Array) -> None:

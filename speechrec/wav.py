@@ -5,7 +5,7 @@ RIFF WAVE specification (1991, with WAVE_FORMAT_EXTENSIBLE of 2007).
 """
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,7 @@ def is_wav(data: bytes) -> bool:
     return data[:4] == b"RIFF" and data[8:12] == b"WAVE"
 
 
-@dataclass(frozen=True, slots=True)
-class WavLayout:
+class WavLayout(NamedTuple):
     """Format tag, shape of a frame in bytes, and where the sound stands in the file."""
 
     tag: int
