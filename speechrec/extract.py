@@ -24,7 +24,7 @@ from speechrec.features import mel_filterbank
 from speechrec.files import replace_folder, replacing, write_json
 from speechrec.parallel import in_order, processes
 from speechrec.recordings import Fault
-from speechrec.shards import Job, dumps, front_end_of, make_shard, shard_rows
+from speechrec.shards import Finished, Job, dumps, front_end_of, make_shard, shard_rows
 
 SHARD_CLIPS = 512
 
@@ -84,15 +84,25 @@ def extract(
             raise DatasetError(plan.faults[0].message)
         partial = folder.with_name(folder.name + ".partial")
         partial.mkdir(parents=True, exist_ok=True)
-        done = shards = 0
-        for finished in in_order(make_shard, _jobs(plan.clips(), partial, config), pool):
-            shards += 1
-            done += finished.clips
-            if strict and finished.first_fault:
-                raise DatasetError(finished.first_fault)
-            progress(min(done, plan.expected_clips), plan.expected_clips)
-        progress(done, done)
-    summary = _finish(partial, shards, plan, config)
+
+        made: list[Finished] = []
+
+        def shards() -> Iterator[int]:
+            """The numbers of the shards, each when it is on the disk."""
+            done = 0
+            for finished in in_order(make_shard, _jobs(plan.clips(), partial, config), pool):
+                if strict and finished.first_fault:
+                    raise DatasetError(finished.first_fault)
+                done += finished.clips
+                progress(min(done, plan.expected_clips), plan.expected_clips)
+                yield len(made)
+                made.append(finished)
+            progress(done, done)
+
+        # While the workers go on.
+        summary = _joined(partial, shards(), plan)
+    _remove_shard_rows(partial, len(made))
+    write_json(partial / store.INFO_NAME, _info(summary, config, plan.training_noise()))
     summary.notes += plan.notes + _missing_classes(summary)
     replace_folder(partial, folder)
     summary.folder = folder
@@ -110,8 +120,8 @@ def _jobs(clips: Iterator[Clip], folder: Path, config: Config) -> Iterator[Job]:
         index += 1
 
 
-def _finish(folder: Path, shards: int, plan: Plan, config: Config) -> ExtractSummary:
-    """Join the shards' rows, drop repeated sounds, and write features.json last."""
+def _joined(folder: Path, shards: Iterator[int], plan: Plan) -> ExtractSummary:
+    """Join the shards' rows as they come, and drop repeated sounds."""
     summary = ExtractSummary(folder, plan.labels)
     speakers: dict[str, str] = {}
     with (
@@ -137,8 +147,6 @@ def _finish(folder: Path, shards: int, plan: Plan, config: Config) -> ExtractSum
         reasons = "; ".join(summary.first_faults[:1])
         raise DatasetError(f"none of the recordings can be used (first reason: {reasons})")
     summary.speakers = dict(Counter(speakers.values()))
-    _remove_shard_rows(folder, shards)
-    write_json(folder / store.INFO_NAME, _info(summary, config, plan.training_noise()))
     return summary
 
 
@@ -155,7 +163,7 @@ def _missing_classes(summary: ExtractSummary) -> list[str]:
 
 
 def _distinct(
-    folder: Path, shards: int, faults: list[Fault]
+    folder: Path, shards: Iterator[int], faults: list[Fault]
 ) -> Iterator[tuple[dict[str, Any], str]]:
     """Faults and clips in order with their lines, a clip that sounds like an earlier one a fault.
 
@@ -165,7 +173,7 @@ def _distinct(
     for fault in faults:
         yield _with_line(fault)
     seen: dict[int, int] = {}
-    for index in range(shards):
+    for index in shards:
         sounds, rows = shard_rows(folder, index)
         for row, line in rows:
             sound = "" if "kind" in row else sounds[row["row"]]
