@@ -31,8 +31,8 @@ from speechrec.thresholds import count_false_alarms
 
 RATIOS_DB = (20, 10, 5, 0)
 ALSO = (
-    "the network for streams: synthetic voices (SVOX Pico, eSpeak NG, Hibari), 12,000 phrases, "
-    "half of their words near-misses"
+    "the network for streams: synthetic voices (SVOX Pico, eSpeak NG, Hibari), 19,500 phrases, "
+    "many of their words near-misses"
 )
 MODELS = Path(__file__).parents[1] / "speechrec" / "models"
 

@@ -139,7 +139,7 @@ class Bench:
         if weight:
             if weight not in self.answers:
                 self.answers[weight] = soft_answers(
-                    training, validation, run, config, options, borrowed=self.arguments.teacher
+                    training, validation, run, config, options, borrowed=[self.arguments.teacher]
                 )
             soft = self.answers[weight]
         result = train(

@@ -117,7 +117,10 @@ def train(
         int, typer.Option(min=0, help="Processes that alter clips; 0 means one for each core.")
     ] = 0,
     teacher: Annotated[
-        Path | None, typer.Option(help="Run folder whose teacher to use instead of training one.")
+        list[Path] | None,
+        typer.Option(
+            help="Run folder whose teacher to use instead of training one; of several, the mean."
+        ),
     ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write TensorBoard files.")
@@ -147,7 +150,7 @@ def train(
         )
         done = make_run(
             features, out, settings,
-            options=options, teacher=teacher, workers=workers or locate.cores(),
+            options=options, teachers=teacher or (), workers=workers or locate.cores(),
         )  # fmt: skip
     typer.echo(console.train_text(done))
 

@@ -97,6 +97,9 @@ def synth(
     phrases: Annotated[
         int, typer.Option(min=0, help="Further phrases of English words for _unknown_.")
     ] = 0,
+    near_misses: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of their words that are near-misses.")
+    ] = 0.5,
     voices: Annotated[int, typer.Option(min=3, help="Voices, spread over the parts.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of speeds, pitches and noise.")] = 0,
 ) -> None:
@@ -109,7 +112,7 @@ def synth(
     unknown = (
         OTHER_WORDS if others is None else tuple(filter(None, map(str.strip, others.split(","))))
     )
-    more = english_phrases(phrases, spoken, seed=seed) if phrases else []
+    more = english_phrases(phrases, spoken, seed=seed, near_share=near_misses) if phrases else []
     with console.clips_progress("speaking") as progress:
         made = synthesise(
             out, spoken, unknown, voices=voices, seed=seed, phrases=more, progress=progress

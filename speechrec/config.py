@@ -297,9 +297,6 @@ class TeacherConfig:
     # Above 1, the teacher's answers are learnt less sure than they are, so that what it holds for
     # the second likeliest weighs more.
     temperature: float = 1.0
-    # Networks that differ by their seed, train.seed and those after it; the teacher is the mean of
-    # their posteriors (deep ensemble, Lakshminarayanan et al. 2017).
-    members: int = 1
     model: ModelConfig = MODEL_PRESETS["resnet"]
     train: TrainConfig = TrainConfig()
 
@@ -309,7 +306,6 @@ class TeacherConfig:
             0.1 <= self.temperature <= 100,
             f"teacher.temperature: expected 0.1 to 100, got {self.temperature}",
         )
-        require(1 <= self.members <= 16, f"teacher.members: expected 1 to 16, got {self.members}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import math
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -51,7 +52,7 @@ def make_run(
     config: Config,
     *,
     options: TrainOptions = TrainOptions(),
-    teacher: Path | None = None,
+    teachers: Sequence[Path] = (),
     workers: int = 1,
 ) -> RunResult:
     """Train on a feature store and write everything that belongs to the run.
@@ -74,7 +75,7 @@ def make_run(
             features, training, config.augment, workers=workers, progress=options.on_copies
         )
         training = dataclasses.replace(training, copies=copies)
-    result = _train(training, validation, run, config, options, teacher)
+    result = _train(training, validation, run, config, options, teachers)
     # Not before: a training that is refused must leave the settings of the one that is there.
     write_text(run / "config.toml", tomli_w.dumps(dataclasses.asdict(config)))
     with replacing(run / "model.keras") as partial:
@@ -92,7 +93,7 @@ def make_run(
     manifest = _manifest(run.name, info, config, result, calibration)
     stream_model = None
     if config.export.stream_teacher and config.teacher.weight:
-        stream_model, about = _stream_network(teacher or run, validation, config)
+        stream_model, about = _stream_network(teachers or [run], validation, config)
         manifest["stream_network"] = about
     figures = _write_and_score(recogniser, manifest, content, stream_model, features_set, part)
     write_report(run, figures, part, history=result.history)
@@ -106,7 +107,7 @@ def _train(
     run: Path,
     config: Config,
     options: TrainOptions,
-    borrowed: Path | None,
+    borrowed: Sequence[Path],
 ) -> TrainResult:
     """The network, after its teacher if there is to be one."""
     soft = None
@@ -131,10 +132,10 @@ def _calibration(content: bytes, validation: store.FeatureSet, config: Config) -
 
 
 def _stream_network(
-    taught_by: Path, validation: store.FeatureSet, config: Config
+    taught_by: Sequence[Path], validation: store.FeatureSet, config: Config
 ) -> tuple[bytes, dict[str, Any]]:
     """The teacher as streams ask it, and what the manifest says of it."""
-    model = load_teacher(taught_by)
+    model = load_teacher(*taught_by)
     content = to_tflite(model, validation.x[:_PROBE_CLIPS], int8=config.export.int8)
     network = Network(content, labels=len(validation.labels), dropout=())
     posteriors = network.scores(validation.x)

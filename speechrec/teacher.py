@@ -1,10 +1,7 @@
 """Distillation: a stronger network's posteriors as the answers a small one learns.
 
-The teacher is trained on the same vectors, altered copies included, and stays in the run's folder,
-so that a resumed training or another network can use it again:
-
-RUN/teacher/  model.keras  teacher.json   the mean of its members, and what it was made with
-              member-0/    model.keras  teacher.json  history.csv
+The teacher is trained on the same vectors, altered copies included, and stays in the run's folder
+``teacher/``, so that a resumed training or another network can use it again.
 """
 
 import dataclasses
@@ -38,13 +35,13 @@ def soft_answers(
     config: Config,
     options: TrainOptions,
     *,
-    borrowed: Path | None = None,
+    borrowed: Sequence[Path] = (),
 ) -> Array:
     """The labels and the teacher's softened posteriors, mixed by ``teacher.weight``.
 
     Args:
-        run: its ``teacher/`` holds the teacher, which is trained here unless it is there already.
-        borrowed: another run whose teacher to use.
+        run: its ``teacher/`` holds the teacher, trained here unless it is there already.
+        borrowed: other runs whose teacher to use; of several, the mean of their posteriors.
 
     Returns:
         (clips * views, labels) float32.
@@ -52,68 +49,56 @@ def soft_answers(
     Raises:
         TrainingError: the borrowed teacher is missing or does not fit.
     """
-    folder = (borrowed or run) / FOLDER
     wanted = _identity(training, validation, config)
-    if borrowed is None and options.restart:
-        shutil.rmtree(folder, ignore_errors=True)
-    model = _load(folder, wanted, borrowed=borrowed is not None)
-    if model is None:
-        _refuse_to_lose(run, run, options)
-        model = _mean(
-            [
-                _member(training, validation, folder, config, options, number)
-                for number in range(config.teacher.members)
-            ]
-        )
-        _save(folder, model, wanted)
+    if borrowed:
+        model = _mean([_load(other / FOLDER, wanted, borrowed=True) for other in borrowed])
+    else:
+        model = _own(training, validation, run, config, options, wanted)
     weight = np.float32(config.teacher.weight)
     hard = answers(training, config.train.label_smoothing)
     soft = scaled(_posteriors(model, training), config.teacher.temperature).astype(np.float32)
     return weight * soft + (1 - weight) * hard
 
 
-def _member(
+def _own(
     training: FeatureSet,
     validation: FeatureSet,
-    folder: Path,
+    run: Path,
     config: Config,
     options: TrainOptions,
-    number: int,
+    wanted: dict[str, Any],
 ) -> keras.Model:
-    """A network of the teacher, trained unless it is there already."""
-    count = config.teacher.members
-    config = _alone(config, number)
-    folder = folder / f"member-{number}"
-    wanted = _identity(training, validation, config)
+    """The teacher of the run, trained unless it is there already."""
+    folder = run / FOLDER
+    if options.restart:
+        shutil.rmtree(folder, ignore_errors=True)
     model = _load(folder, wanted, borrowed=False)
-    if model is None:
-        for other in folder.parent.glob("member-*"):
-            if other != folder:
-                _refuse_to_lose(folder.parent.parent, other, options)
-        options.on_stage("teacher" if count == 1 else f"teacher, {number + 1} of {count}")
-        # A stopped training may have been stopped before this one had begun.
-        resume = options.resume and (folder / "checkpoint").exists()
-        result = train(
-            training, validation, folder, config.teacher.model, _schedule(config),
-            options=dataclasses.replace(options, resume=resume),
-        )  # fmt: skip
-        model = result.model
-        _save(folder, model, {**wanted, "val_accuracy": result.val_accuracy})
-        finish(folder)
-    return model
-
-
-def _refuse_to_lose(run: Path, folder: Path, options: TrainOptions) -> None:
-    """A training that was stopped in a folder has a teacher that is not the one to be trained."""
-    if not options.restart and (folder / "checkpoint" / Checkpoint.STATE).exists():
+    if model is not None:
+        return model
+    if not options.restart and (run / "checkpoint" / Checkpoint.STATE).exists():
         raise TrainingError(
             f"{run}: holds a training that was stopped, with another teacher; go on with the "
             "same settings and --resume, or drop it with --restart"
         )
+    options.on_stage("teacher")
+    # A stopped training may have been stopped before its teacher had begun.
+    resume = options.resume and (folder / "checkpoint").exists()
+    result = train(
+        training, validation, folder, config.teacher.model, _schedule(config),
+        options=dataclasses.replace(options, resume=resume),
+    )  # fmt: skip
+    with replacing(folder / _MODEL) as partial:
+        result.model.save(partial)
+    write_json(folder / _IDENTITY, {**wanted, "val_accuracy": result.val_accuracy})
+    finish(folder)
+    return result.model
 
 
 def _mean(models: Sequence[keras.Model]) -> keras.Model:
-    """The mean of several networks' posteriors as one network."""
+    """The mean of several networks' posteriors as one network.
+
+    A deep ensemble (Lakshminarayanan et al. 2017) where they differ by seed or by what they heard.
+    """
     if len(models) == 1:
         return models[0]
     inputs = keras.Input(models[0].input_shape[1:], name="features")
@@ -129,15 +114,9 @@ def members(teacher: keras.Model) -> int:
     return max(1, sum(isinstance(layer, keras.Model) for layer in teacher.layers))
 
 
-def _save(folder: Path, model: keras.Model, about: dict[str, Any]) -> None:
-    with replacing(folder / _MODEL) as partial:
-        model.save(partial)
-    write_json(folder / _IDENTITY, about)
-
-
-def load_teacher(folder: Path) -> keras.Model:
-    """The trained teacher in a run's folder; it must have been made or borrowed before."""
-    return keras.models.load_model(folder / FOLDER / _MODEL)
+def load_teacher(*runs: Path) -> keras.Model:
+    """The trained teacher of a run, or the mean of several; made or borrowed before."""
+    return _mean([keras.models.load_model(run / FOLDER / _MODEL) for run in runs])
 
 
 def _schedule(config: Config) -> Any:
@@ -145,20 +124,10 @@ def _schedule(config: Config) -> Any:
     return dataclasses.replace(config.teacher.train, seed=config.train.seed)
 
 
-def _alone(config: Config, number: int) -> Config:
-    """The settings under which a member is all of the teacher."""
-    return dataclasses.replace(
-        config,
-        train=dataclasses.replace(config.train, seed=config.train.seed + number),
-        teacher=dataclasses.replace(config.teacher, members=1),
-    )
-
-
 def _identity(training: FeatureSet, validation: FeatureSet, config: Config) -> dict[str, Any]:
     tree = {
         "features": training.config.hash,
         "labels": list(training.labels),
-        "members": config.teacher.members,
         "model": dataclasses.asdict(config.teacher.model),
         "train": dataclasses.asdict(_schedule(config)),
         "data": data_digests(training, validation),

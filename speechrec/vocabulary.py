@@ -8,18 +8,21 @@ from speechrec.errors import MissingExtraError
 
 _COMMONEST = 8000
 _MOST_WORDS = 3
-_NEAR_SHARE = 0.5
 # How Hibari writes stress, which does not make another word.
 _STRESS = str.maketrans("", "", "ˈˌ")
 
 
-def phrases(count: int, keywords: Sequence[str], *, seed: int) -> list[str]:
+def phrases(
+    count: int, keywords: Sequence[str], *, seed: int, near_share: float = 0.5
+) -> list[str]:
     """Words and phrases of up to three words, which make no sense.
 
     The words are drawn from the 8,000 most frequent of English (Speer 2022, wordfreq), without the
-    keywords and everything that sounds like one of them ("know", where "no" is a keyword). Every
-    second of them is a near-miss: no more than half of the sounds of a keyword are other sounds
-    in it, left out or put in ("now" for "no", "star" for "stop").
+    keywords and everything that sounds like one of them ("know", where "no" is a keyword).
+
+    Args:
+        near_share: share of the words that are near-misses: no more than half of a keyword's
+            sounds are other sounds in them, left out or put in ("now" for "no", "star" for "stop").
 
     Raises:
         MissingExtraError: the word list or the pronunciations are not installed.
@@ -51,7 +54,7 @@ def phrases(count: int, keywords: Sequence[str], *, seed: int) -> list[str]:
             for word in words
         ]
     )
-    weights = np.where(near, _NEAR_SHARE / max(1, near.sum()), (1 - _NEAR_SHARE) / (~near).sum())
+    weights = np.where(near, near_share / max(1, near.sum()), (1 - near_share) / (~near).sum())
     weights /= weights.sum()
     rng = np.random.default_rng((seed, 19))
     lengths = rng.integers(1, _MOST_WORDS + 1, size=count)

@@ -89,7 +89,6 @@ WRONG = [
     ("augment.least_snr_db", "low"), ("augment.most_gain_db", INF),
     ("teacher.weight", -0.1), ("teacher.weight", 1.1), ("teacher.weight", NAN),
     ("teacher.temperature", 0), ("teacher.temperature", 101), ("teacher.temperature", NAN),
-    ("teacher.members", 0), ("teacher.members", 17), ("teacher.members", 1.5),
     ("teacher.train.epochs", 1.5), ("teacher.train.schedule", "linear"),
     ("teacher.model.kind", "lstm"), ("teacher.model.batch_norm", 1),
     ("features.align", "middle"), ("features.align", True), ("features.align", None),

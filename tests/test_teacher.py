@@ -64,7 +64,7 @@ def taught(
     told: list[str] = [] if stages is None else stages
     return soft_answers(
         training, validation, run, config, TrainOptions(on_stage=told.append, **options),
-        borrowed=borrowed,
+        borrowed=[borrowed] if borrowed else [],
     )  # fmt: skip
 
 

@@ -34,6 +34,11 @@ def test_every_second_word_is_a_near_miss() -> None:
     assert {"top", "star", "step", "stock", "stopped"} <= near
     assert not near & {"yes", "green", "yellow", "remember", "the"}
     assert 0.45 < sum(said[word] for word in near) / said.total() < 0.55
+    few = Counter(
+        word for phrase in phrases(COUNT, ("stop",), seed=0, near_share=0.1)
+        for word in phrase.split()
+    )  # fmt: skip
+    assert 0.08 < sum(few[word] for word in near) / few.total() < 0.12
 
 
 def test_no_keyword_and_nothing_that_sounds_like_one() -> None:
