@@ -119,7 +119,7 @@ def card(
     target = manifest["stream"]["target_fa_per_hour"]
     hours = manifest["stream"]["negatives_hours"]
     thresholds = ", ".join(
-        f"{label} {value:.2f}" for label, value in recognizer.stream_thresholds.items()
+        f"{label} {value:.3f}" for label, value in recognizer.stream_thresholds.items()
     )
     clips = {
         part: sum(label["clips"] for label in labels.values())

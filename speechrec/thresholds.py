@@ -19,7 +19,7 @@ _MOST_LOGIT = 14.0
 # A rate that so many false alarms of each command bear out is counted; below, it is extrapolated.
 _COUNTED = 5.0
 # The tail: this share of all that was heard, but not so few that chance rules.
-_TAIL_SHARE = 0.05
+_TAIL_SHARE = 0.1
 _LEAST_TAIL = 20
 # Log-odds have a tail between an exponential one and one with a nearby end.
 _LEAST_SHAPE = -0.5
