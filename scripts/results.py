@@ -2,9 +2,9 @@
 
     speechrec extract data/speech_commands --config configs/speech_commands.toml
     speechrec train --out runs/teacher
-    python scripts/results.py --out runs/results
+    python scripts/results.py --out runs/results --teachers runs/teacher
 
-The taught networks of all seeds share the teacher of runs/teacher.
+The taught networks of all seeds share the teachers; by default those that `make model` trains.
 
 Prints a Markdown table (mean and spread over seeds on the testing part, time and peak memory of
 each training) and writes results.json. Finished runs found in the folder are used again.
@@ -30,7 +30,7 @@ TAUGHT = ("commands", "commands-cnn")
 
 
 def train_once(
-    config: str, seed: int, features: Path, out: Path, teacher: Path
+    config: str, seed: int, features: Path, out: Path, teachers: list[Path]
 ) -> dict[str, float]:
     """One training in a process of its own: its seconds, peak memory in MB, and figures."""
     run = out / f"{config}-{seed}"
@@ -41,7 +41,7 @@ def train_once(
             "--features", str(features), "--out", str(run), "--seed", str(seed),
         ]  # fmt: skip
         if config in TAUGHT:
-            command += ["--teacher", str(teacher)]
+            command += [part for teacher in teachers for part in ("--teacher", str(teacher))]
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
@@ -78,12 +78,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--configs", nargs="+", default=list(CONFIGS))
     parser.add_argument(
-        "--teacher", type=Path, default=Path("runs/teacher"), help="run whose teacher all use"
+        "--teachers",
+        type=Path,
+        nargs="+",
+        help="runs whose teachers all use",
+        default=[Path("runs/teacher"), Path("runs/teacher-near")],
     )
     arguments = parser.parse_args()
     results = {
         config: [
-            train_once(config, seed, arguments.features, arguments.out, arguments.teacher)
+            train_once(config, seed, arguments.features, arguments.out, arguments.teachers)
             for seed in arguments.seeds
         ]
         for config in arguments.configs
