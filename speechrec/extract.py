@@ -102,6 +102,7 @@ def extract(
         # While the workers go on.
         summary = _joined(partial, shards(), plan)
     _remove_shard_rows(partial, len(made))
+    # Last: a folder without it is no store.
     write_json(partial / store.INFO_NAME, _info(summary, config, plan.training_noise()))
     summary.notes += plan.notes + _missing_classes(summary)
     replace_folder(partial, folder)

@@ -60,6 +60,9 @@ def make_run(
     The recogniser, the report and the Keras model of an earlier run in the same folder stay until
     the new ones are ready.
 
+    Args:
+        teachers: other runs whose teachers to learn from, instead of training one.
+
     Raises:
         SettingsMismatchError: the store has other front-end settings than ``config``.
         DatasetError: the store is unfinished or has no training or validation clips.
