@@ -54,8 +54,8 @@ def phrases(
             for word in words
         ]
     )
-    weights = np.where(near, near_share / max(1, near.sum()), (1 - near_share) / (~near).sum())
-    weights /= weights.sum()
+    share = near_share if near.any() else 0.0
+    weights = np.where(near, share / max(1, near.sum()), (1 - share) / (~near).sum())
     rng = np.random.default_rng((seed, 19))
     lengths = rng.integers(1, _MOST_WORDS + 1, size=count)
     drawn = rng.choice(np.array(words), size=lengths.sum(), p=weights)

@@ -41,6 +41,11 @@ def test_every_second_word_is_a_near_miss() -> None:
     assert 0.08 < sum(few[word] for word in near) / few.total() < 0.12
 
 
+def test_where_nothing_is_near_the_rest_is_said() -> None:
+    """A keyword like no other word leaves all words as they are."""
+    assert len(phrases(10, ("supercalifragilistic",), seed=0, near_share=1.0)) == 10
+
+
 def test_no_keyword_and_nothing_that_sounds_like_one() -> None:
     """Neither "no" nor "know"; but "know" where "no" is no keyword."""
     without = words_of(("no", "right", "two"))
