@@ -84,7 +84,6 @@ def extract(
             raise DatasetError(plan.faults[0].message)
         partial = folder.with_name(folder.name + ".partial")
         partial.mkdir(parents=True, exist_ok=True)
-
         made: list[Finished] = []
 
         def shards() -> Iterator[int]:
