@@ -1,4 +1,5 @@
 """What each part of the recipe gives: the dense network with and without it, on a short schedule.
+Parts that are no settings are in `recipe_probes.py`.
 
     make model
     python scripts/recipe.py
@@ -18,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from recipe_probes import averaged, other_numbers, warped, with_fragments
 
 from speechrec import locate, store
+from speechrec.calibrate import scaled
 from speechrec.config import UNKNOWN, Config
 from speechrec.config_toml import load_config
 from speechrec.copies import training_copies
@@ -40,6 +43,11 @@ NORM = {"model.batch_norm": True, "model.dropout": [0.1] * 4}
 COPIES = {"augment.views": 16}
 DECAY = {"train.weight_decay": 1e-3}
 NO_TEACHER = {"teacher.weight": 0.0}
+# Probes that leave the level out themselves.
+UNLEVELLED = {"model.remove_level": False}
+PLAINLY = {**NO_TEACHER, "augment.views": 1}
+# Half the copies are made in half the time.
+FEWER = {**NO_TEACHER, "augment.views": 8}
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.5)
 
@@ -55,7 +63,7 @@ def ladder() -> dict[str, Overrides]:
         "+ batch normalisation, dropout 0.1": NORM,
         "+ 15 altered copies of each clip": COPIES,
         "+ weight decay 0.001": DECAY,
-        "+ teacher (the recipe)": {"teacher.weight": 1.0},
+        "+ teachers (the recipe)": {"teacher.weight": 1.0},
     }
     variants: dict[str, Overrides] = {}
     so_far: Overrides = {}
@@ -68,49 +76,82 @@ def ladder() -> dict[str, Overrides]:
 def tables() -> dict[str, dict[str, Overrides]]:
     return {
         "Step by step": ladder(),
-        # Tables with the same copies stand together: copies take minutes to make.
         "Dropout, taught by labels": {
             f"dropout {rate}": {**NO_TEACHER, "model.dropout": [rate] * 4} for rate in RATES
         },
-        "Dropout, taught by the teacher": {
+        "Dropout, taught by the teachers": {
             f"dropout {rate}": {"model.dropout": [rate] * 4} for rate in RATES
         },
-        "With something more": {
+        "With something more or something else": {
+            "labels": NO_TEACHER,
             "labels, smoothed by 0.1": {**NO_TEACHER, "train.label_smoothing": 0.1},
             "labels, mixup 0.2": {**NO_TEACHER, "train.mixup": 0.2},
             "labels, masks in 30 %": {**NO_TEACHER, "train.mask_share": 0.3},
-            "teacher, mixup 0.2": {"train.mixup": 0.2},
-            "teacher, masks in 30 %": {"train.mask_share": 0.3},
+            "labels, mel axis warped by 10 %": {**NO_TEACHER, "probe.warp": 0.1},
+            "labels, average of weights (0.999)": {**NO_TEACHER, "probe.average": 0.999},
+            "labels, constant rate": {**NO_TEACHER, "train.schedule": "constant"},
+            "labels, constant rate, average of weights": {
+                **NO_TEACHER, "train.schedule": "constant", "probe.average": 0.999,
+            },
+            "both teachers": {},
+            "the first teacher alone": {"probe.teachers": 1},
+            "both teachers, not softened": {"teacher.temperature": 1.0},
+            "both teachers, mixup 0.2": {"train.mixup": 0.2},
+            "both teachers, masks in 30 %": {"train.mask_share": 0.3},
+        },
+        "Three times as long": {
+            "labels": {**NO_TEACHER, "probe.passes": 128},
+            "both teachers": {"probe.passes": 128},
+        },
+        "Other numbers, taught by labels, without copies": {
+            "64 ms every 30 ms, 60 to 7,800 Hz": PLAINLY,
+            "32 ms every 31 ms": {
+                **PLAINLY, "features.window_ms": 32.0, "features.hop_ms": 31.0,
+            },
+            "96 ms every 29 ms": {
+                **PLAINLY, "features.window_ms": 96.0, "features.hop_ms": 29.0,
+            },
+            "up to 4,000 Hz": {**PLAINLY, "features.high_hz": 4000.0},
+            "log offset 1e-8": {**PLAINLY, "features.log_offset": 1e-8},
+            "log offset 1e-4": {**PLAINLY, "features.log_offset": 1e-4},
+            "PCEN": {**PLAINLY, **UNLEVELLED, "probe.numbers": "pcen"},
+            "cosine transform of a finer spectrogram": {
+                **PLAINLY, **UNLEVELLED, "probe.numbers": "cosine",
+            },
+            "16 bands and their deltas": {**PLAINLY, **UNLEVELLED, "probe.numbers": "deltas"},
+            "half keywords as unknown words": {**PLAINLY, "probe.fragments": 0.3},
         },
         "Without one part of the copies, taught by labels": {
-            "all parts": NO_TEACHER,
-            "no stretching": {**NO_TEACHER, "augment.stretch_percent": 0.0},
-            "no shifts": {**NO_TEACHER, "augment.shift_ms": 0.0},
-            "no noise": {**NO_TEACHER, "augment.noise_share": 0.0},
-            "no echo": {**NO_TEACHER, "augment.echo_share": 0.0},
-            "no running speech around unknown words": {
-                **NO_TEACHER,
-                "augment.neighbour_share": 0.0,
-            },
-            "7 copies": {**NO_TEACHER, "augment.views": 8},
+            "7 copies": FEWER,
+            "no stretching": {**FEWER, "augment.stretch_percent": 0.0},
+            "no shifts": {**FEWER, "augment.shift_ms": 0.0},
+            "no noise": {**FEWER, "augment.noise_share": 0.0},
+            "no echo": {**FEWER, "augment.echo_share": 0.0},
+            "no running speech around unknown words": {**FEWER, "augment.neighbour_share": 0.0},
         },
-    }
+    }  # fmt: skip
 
 
 class Bench:
-    """Feature stores and copies, kept from one variant to the next."""
+    """Feature stores, copies and teachers' answers, kept from one variant to the next."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
-        self.config = Config()
-        self.parts: dict[str, tuple[FeatureSet, FeatureSet]] = {}
-        # The teacher's answers by its weight, for the parts above; minutes to compute.
-        self.answers: dict[float, np.ndarray] = {}
+        self.recipe = load_config(locate.recipe("dense"))
+        # One at a time: copies take half a gigabyte.
+        self.key = ""
+        self.parts: tuple[FeatureSet, FeatureSet]
+        self.altered: tuple[FeatureSet, FeatureSet]
+        # Each teacher's posteriors for these parts; minutes to compute.
+        self.posteriors: dict[Path, np.ndarray] = {}
 
     def features(self, config: Config) -> tuple[FeatureSet, FeatureSet]:
         """Training part with copies, and validation part."""
         folder = self.arguments.features
-        if store.load_info(folder).config != config.features:
+        # The copies of the recipe stay where they are.
+        if config.features != self.recipe.features or config.augment not in (
+            self.recipe.augment, dataclasses.replace(self.recipe.augment, views=1),
+        ):  # fmt: skip
             folder = self.arguments.out / f"features-{config.features.hash[:8]}"
         if not folder.exists():
             data = load_config(Path("configs/commands-en.toml")).data
@@ -124,28 +165,58 @@ class Bench:
             training = dataclasses.replace(training, copies=copies)
         return training, store.load_features(folder, "validation")
 
-    def measure(self, overrides: Overrides, seed: int) -> dict[str, float]:
-        config = load_config(locate.recipe("dense"), {**overrides, "train.seed": seed})
+    def prepare(self, config: Config, probes: Overrides) -> tuple[FeatureSet, FeatureSet]:
+        """Both parts as a variant wants them."""
         key = json.dumps(dataclasses.asdict(config.features) | dataclasses.asdict(config.augment))
-        if key not in self.parts:
-            # One at a time: copies take half a gigabyte.
-            self.parts, self.answers = {key: self.features(config)}, {}
-        training, validation = self.parts[key]
-        passes = max(1, self.arguments.passes // config.augment.views)
-        schedule = dataclasses.replace(config.train, epochs=passes)
-        options = TrainOptions(restart=True)
-        run = self.arguments.out / "run"
-        soft, weight = None, config.teacher.weight
-        if weight:
-            if weight not in self.answers:
-                self.answers[weight] = soft_answers(
-                    training, validation, run, config, options, borrowed=[self.arguments.teacher]
-                )
-            soft = self.answers[weight]
-        result = train(
-            training, validation, run, config.model, schedule, soft=soft, options=options
+        if key != self.key:
+            self.parts, self.key, self.posteriors = self.features(config), key, {}
+        training, validation = self.parts
+        if "numbers" in probes:
+            training, validation = other_numbers(training, validation, probes["numbers"])
+        if "warp" in probes:
+            training = warped(training, probes["warp"])
+        if "fragments" in probes:
+            training = with_fragments(training, probes["fragments"])
+        return training, validation
+
+    def soft(self, config: Config, teachers: list[Path], run: Path) -> np.ndarray:
+        """What `soft_answers` gives, each teacher asked once."""
+        plain = dataclasses.replace(config.teacher, weight=1.0, temperature=1.0)
+        for teacher in teachers:
+            if teacher not in self.posteriors:
+                self.posteriors[teacher] = soft_answers(
+                    *self.parts, run, dataclasses.replace(config, teacher=plain), TrainOptions(),
+                    borrowed=[teacher],
+                )  # fmt: skip
+        mean = np.mean([self.posteriors[teacher] for teacher in teachers], axis=0)
+        return scaled(mean, config.teacher.temperature).astype(np.float32)
+
+    def measure(self, overrides: Overrides, seed: int) -> dict[str, float]:
+        probes = {
+            name.removeprefix("probe."): value
+            for name, value in overrides.items()
+            if name.startswith("probe.")
+        }
+        settings = {name: value for name, value in overrides.items() if "probe." not in name}
+        config = load_config(locate.recipe("dense"), {**settings, "train.seed": seed})
+        training, validation = self.prepare(config, probes)
+        passes = probes.get("passes", self.arguments.passes)
+        schedule = dataclasses.replace(
+            config.train, epochs=max(1, passes // config.augment.views), least_steps=0
         )
-        answers = np.asarray(result.model(validation.x, training=False)).argmax(axis=1)
+        run = self.arguments.out / "run"
+        if "average" in probes:
+            model = averaged(training, config.model, schedule, probes["average"])
+        else:
+            soft = None
+            if config.teacher.weight:
+                teachers = self.arguments.teachers[: probes.get("teachers")]
+                soft = self.soft(config, teachers, run)
+            model = train(
+                training, validation, run, config.model, schedule, soft=soft,
+                options=TrainOptions(restart=True),
+            ).model  # fmt: skip
+        answers = np.asarray(model(validation.x, training=False)).argmax(axis=1)
         shutil.rmtree(run, ignore_errors=True)
         unknown = validation.y == validation.labels.index(UNKNOWN)
         right = answers == validation.y
@@ -179,7 +250,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data/speech_commands"))
     parser.add_argument("--unknown", type=Path, default=Path("runs/mined"))
     parser.add_argument("--features", type=Path, default=Path("runs/features"))
-    parser.add_argument("--teacher", type=Path, default=Path("runs/teacher"))
+    parser.add_argument(
+        "--teachers", type=Path, nargs="+",
+        default=[Path("runs/teacher"), Path("runs/teacher-near")],
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("runs/recipe"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--passes", type=int, default=48)

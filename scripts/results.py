@@ -1,10 +1,10 @@
 """Train and measure the networks on a feature store, several seeds each, one at a time.
 
-    speechrec extract data/speech_commands --config configs/speech_commands.toml
-    speechrec train --out runs/teacher
-    python scripts/results.py --out runs/results --teachers runs/teacher
+    make model
+    python scripts/results.py --out runs/results
 
-The taught networks of all seeds share the teachers; by default those that `make model` trains.
+The seeds of a taught network share its teachers: those that `make model` trains, or, for the
+convolutional network, that of its first seed, which learns the milder copies of that recipe.
 
 Prints a Markdown table (mean and spread over seeds on the testing part, time and peak memory of
 each training) and writes results.json. Finished runs found in the folder are used again.
@@ -26,7 +26,9 @@ FIGURES = (
     "accuracy", "accuracy_without_silence", "unknown_recall", "ece",
     "unknown_refused", "keywords_accepted",
 )  # fmt: skip
-TAUGHT = ("commands", "commands-cnn")
+
+TAUGHT_BY = {"commands": [Path("runs/teacher"), Path("runs/teacher-near")]}
+SHARING = ("commands-cnn",)
 
 
 def train_once(
@@ -40,8 +42,7 @@ def train_once(
             sys.executable, "-m", "speechrec", "train", "--config", f"configs/{config}.toml",
             "--features", str(features), "--out", str(run), "--seed", str(seed),
         ]  # fmt: skip
-        if config in TAUGHT:
-            command += [part for teacher in teachers for part in ("--teacher", str(teacher))]
+        command += [part for teacher in teachers for part in ("--teacher", str(teacher))]
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
@@ -64,10 +65,7 @@ def row(config: str, runs: list[dict[str, float]]) -> str:
     seconds = statistics.median(run["seconds"] for run in runs)
     epochs = "/".join(f"{run['epochs']:.0f}" for run in runs)
     memory = max(run["memory_mb"] for run in runs)
-    cells = [
-        config,
-        *map(spread, FIGURES),
-    ]
+    cells = [config, *map(spread, FIGURES)]
     return "| " + " | ".join([*cells, epochs, f"{seconds:.0f} s", f"{memory:.0f} MB"]) + " |"
 
 
@@ -77,29 +75,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/results"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--configs", nargs="+", default=list(CONFIGS))
-    parser.add_argument(
-        "--teachers",
-        type=Path,
-        nargs="+",
-        help="runs whose teachers all use",
-        default=[Path("runs/teacher"), Path("runs/teacher-near")],
-    )
     arguments = parser.parse_args()
-    results = {
-        config: [
-            train_once(config, seed, arguments.features, arguments.out, arguments.teachers)
-            for seed in arguments.seeds
-        ]
-        for config in arguments.configs
-    }
+    results = {}
+    for config in arguments.configs:
+        results[config] = []
+        for number, seed in enumerate(arguments.seeds):
+            teachers = TAUGHT_BY.get(config, [])
+            if config in SHARING and number:
+                teachers = [arguments.out / f"{config}-{arguments.seeds[0]}"]
+            measured = train_once(config, seed, arguments.features, arguments.out, teachers)
+            results[config].append(measured)
     write_json(arguments.out / "results.json", results)
-    columns = [
-        "config",
-        *(f"{name.replace('_', ' ')} %" for name in FIGURES),
-        "epochs",
-        "time",
-        "memory",
-    ]
+    figures = [f"{name.replace('_', ' ')} %" for name in FIGURES]
+    columns = ["config", *figures, "epochs", "time", "memory"]
     print("| " + " | ".join(columns) + " |")
     print("| --- " * len(columns) + "|")
     for config, runs in results.items():

@@ -151,7 +151,7 @@ def _jobs(
         yield CopyJob(
             path=folder / store.shard_name(start // _SHARD_CLIPS),
             key=key,
-            clips=tuple(map(_source, stored)),
+            clips=tuple(map(recording, stored)),
             sha256=tuple(clip.sha256 for clip in stored),
             config=training.config,
             augment=settings,
@@ -162,11 +162,11 @@ def _jobs(
 
 def _spread(clips: list[StoredClip]) -> tuple[Clip, ...]:
     """Some of the clips, from all over the training part."""
-    return tuple(map(_source, clips[:: max(1, len(clips) // _OTHERS)]))
+    return tuple(map(recording, clips[:: max(1, len(clips) // _OTHERS)]))
 
 
-def _source(clip: StoredClip) -> Clip:
-    """The clip to read again."""
+def recording(clip: StoredClip) -> Clip:
+    """What to read again for a stored clip."""
     return Clip(
         clip.path, clip.label, clip.word, clip.speaker, clip.part, clip.offset_s,
         None if clip.whole else clip.duration_s, clip.gain_db,
