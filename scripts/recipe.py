@@ -28,10 +28,11 @@ from speechrec.config_toml import load_config
 from speechrec.copies import training_copies
 from speechrec.extract import extract
 from speechrec.files import write_json
+from speechrec.recorder import TrainOptions
 from speechrec.report import new_figure
 from speechrec.store import FeatureSet
 from speechrec.teacher import soft_answers
-from speechrec.train import TrainOptions, train
+from speechrec.train import train
 
 PLAIN = {
     "augment.views": 1, "model.dropout": [0.5] * 4, "model.batch_norm": False,

@@ -4,18 +4,13 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from speechrec import cli_data, cli_negatives, cli_stream
-from speechrec.config import Part
-from speechrec.errors import DatasetError, MissingExtraError, SpeechrecError
-
-if TYPE_CHECKING:
-    from speechrec.recognizer import Recognizer
-
-_MIX = Path("data/mix")
+from speechrec import cli_data, cli_evaluate, cli_negatives, cli_stream
+from speechrec.cli_common import ModelOption, PatternOption, choose_model, say
+from speechrec.errors import MissingExtraError, SpeechrecError
 
 app = typer.Typer(
     name="speechrec",
@@ -32,14 +27,6 @@ ConfigOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="One setting, for example train.epochs=20.")
-]
-ModelOption = Annotated[
-    Path | None,
-    typer.Option(help="Recogniser file; default: $SPEECHREC_MODEL or the newest under runs/."),
-]
-PatternOption = Annotated[
-    str | None,
-    typer.Option(help=r"Regular expression whose group is the speaker, e.g. '^\d_([a-z]+)_'."),
 ]
 
 
@@ -92,7 +79,7 @@ def extract(
     settings = load_config(config, overrides)
     chosen = source or locate.default_recordings()
     if source is None:
-        _say(f"recordings: {chosen}")
+        say(f"recordings: {chosen}")
     with console.clips_progress("extracting") as progress:
         summary = run_extract(
             chosen, out, settings,
@@ -139,11 +126,11 @@ def train(
     settings = load_config(recipe, overrides, features=store.load_info(features).config)
     try:
         with native_chatter_hidden():
+            from speechrec.recorder import TrainOptions
             from speechrec.run import make_run
-            from speechrec.train import TrainOptions
     except ModuleNotFoundError as error:
         raise MissingExtraError("speechrec train", "train", error.name) from error
-    _say(f"features: {features}; settings: {recipe}")
+    say(f"features: {features}; settings: {recipe}")
     with console.epochs_progress() as callbacks:
         options = TrainOptions(
             resume=resume is True, restart=resume is False, tensorboard=tensorboard, **callbacks
@@ -155,74 +142,7 @@ def train(
     typer.echo(console.train_text(done))
 
 
-@app.command()
-def evaluate(
-    recordings: Annotated[
-        Path | None,
-        typer.Argument(help="Labelled recordings to test on instead of a feature store."),
-    ] = None,
-    model: ModelOption = None,
-    features: Annotated[Path, typer.Option(help="Feature store.")] = Path("runs/features"),
-    part: Annotated[Part, typer.Option(help="Part of the store to test on.")] = "testing",
-    stream: Annotated[
-        bool, typer.Option("--stream", help="Long recordings with labels, as speechrec mix makes.")
-    ] = False,
-    speaker_pattern: PatternOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write a page with pictures here.")] = None,
-) -> None:
-    """Measure a recogniser file: accuracy, recall, calibration, confusion, speakers."""
-    from speechrec import store
-    from speechrec.config import check_same_features
-    from speechrec.evaluate import evaluate as run_evaluate
-    from speechrec.files import write_text
-    from speechrec.recognizer import Recognizer
-    from speechrec.report import to_html, to_text
-
-    path = _choose_model(model)
-    recognizer = Recognizer.load(path)
-    if stream:
-        _evaluate_streams(recognizer, path, recordings or _MIX, as_json=as_json, html=html)
-        return
-    if recordings is not None:
-        from speechrec.testset import read_testset
-
-        clips, faults = read_testset(recordings, recognizer, speaker_pattern=speaker_pattern or "")
-        for fault in faults:
-            _say(f"not used: {fault.message}")
-        title = f"{path.stem} on {recordings}"
-    else:
-        clips = store.load_features(features, part)
-        check_same_features(clips.config, recognizer.config, what=f"the feature store {features}")
-        if clips.labels != recognizer.labels:
-            raise DatasetError(
-                f"{features} has the labels {', '.join(clips.labels)}, but {path} knows "
-                f"{', '.join(recognizer.labels)}; extract with the recogniser's words"
-            )
-        title = f"{path.stem}: {part} part"
-    report = run_evaluate(recognizer.scores, clips, threshold=recognizer.threshold)
-    typer.echo(json.dumps(report.to_json()) if as_json else to_text(report))
-    if html is None and (path.parent / "history.csv").exists():
-        html = path.parent / "evaluation.html"
-    if html is not None:
-        write_text(html, to_html(report, title=title))
-        _say(f"pictures: {html}")
-
-
-def _evaluate_streams(
-    recognizer: "Recognizer", path: Path, folder: Path, *, as_json: bool, html: Path | None
-) -> None:
-    from speechrec import console
-    from speechrec.files import write_text
-    from speechrec.stream_evaluate import evaluate_streams
-    from speechrec.stream_report import to_html, to_text
-
-    with console.clips_progress("listening") as progress:
-        figures = evaluate_streams(recognizer, folder, progress=progress)
-    typer.echo(json.dumps([each.to_json() for each in figures]) if as_json else to_text(figures))
-    if html is not None:
-        write_text(html, to_html(figures, title=f"{path.stem} on {folder}"))
-        _say(f"pictures: {html}")
+app.command()(cli_evaluate.evaluate)
 
 
 @app.command()
@@ -256,7 +176,7 @@ def predict(
     several = len(paths) > 1 or os.path.isdir(paths[0])
     outputs.check_choice(form, out, several=several, as_json=as_json)
     write = outputs.Writer(form, out)
-    recognizer = Recognizer.load(_choose_model(model))
+    recognizer = Recognizer.load(choose_model(model))
     failed = False
     for path, problem in locate.sounds(paths):
         source = sys.stdin.buffer if path == "-" else Path(path)
@@ -274,7 +194,7 @@ def predict(
             failed = True
             if as_json:
                 typer.echo(json.dumps(failure_record(path, error)))
-            _say(f"speechrec: {error}")
+            say(f"speechrec: {error}")
     if failed:
         raise typer.Exit(1)
 
@@ -314,7 +234,7 @@ def main() -> None:
     try:
         app()
     except SpeechrecError as error:
-        _say(f"speechrec: {error}")
+        say(f"speechrec: {error}")
         sys.exit(1)
     except BrokenPipeError:
         # The reader of our output has gone (speechrec predict ... | head).
@@ -323,21 +243,8 @@ def main() -> None:
     except OSError as error:
         # A full disk, a folder that cannot be written to: the system says it well enough.
         named = f"{error.filename}: " if error.filename else ""
-        _say(f"speechrec: {named}{error.strerror or error}")
+        say(f"speechrec: {named}{error.strerror or error}")
         sys.exit(1)
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
-
-
-def _choose_model(model: Path | None) -> Path:
-    from speechrec import locate
-
-    path, why = locate.recogniser(model)
-    if why:
-        _say(f"recogniser: {path} ({why})")
-    return path
 
 
 def _override(overrides: dict[str, Any], options: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from speechrec.cli_common import ModelOption, choose_model, say
 from speechrec.config import Part
 from speechrec.errors import ConfigError
 
@@ -61,16 +62,14 @@ def calibrate(
     update_bundle(path, out or path, {"stream": stream})
     typer.echo(console.thresholds_text(alarms, chosen, target_fa_per_hour))
     for fault in alarms.faults:
-        typer.echo(f"not used: {fault.message}", err=True)
+        say(f"not used: {fault.message}")
     typer.echo(f"recogniser: {out or path}")
 
 
 def mine(
     negatives: Annotated[Path, typer.Argument(help="Folder of sound without commands.")],
     out: Annotated[Path, typer.Option(help="Folder to write the clips into.")] = Path("data/mined"),
-    model: Annotated[
-        Path | None, typer.Option(help="Recogniser file; default: as for predict.")
-    ] = None,
+    model: ModelOption = None,
     least: Annotated[
         float,
         typer.Option(
@@ -81,18 +80,17 @@ def mine(
     part: NegativesPart = None,
 ) -> None:
     """Turn false alarms into training data: clips for the next extract --unknown."""
-    from speechrec import console, locate
+    from speechrec import console
     from speechrec.mine import mine as run_mine
     from speechrec.negatives import find_negatives
     from speechrec.recognizer import Recognizer
 
-    path, why = locate.recogniser(model)
-    typer.echo(f"recogniser: {path}" + (f" ({why})" if why else ""), err=True)
+    recognizer = Recognizer.load(choose_model(model))
     found = find_negatives(negatives, part=part, speaker_pattern=speaker_pattern)
     with console.clips_progress("mining") as progress:
-        mined = run_mine(Recognizer.load(path), found, out, least=least, progress=progress)
+        mined = run_mine(recognizer, found, out, least=least, progress=progress)
     for fault in mined.faults:
-        typer.echo(f"not used: {fault.message}", err=True)
+        say(f"not used: {fault.message}")
     words = ", ".join(f"{label} {count}" for label, count in sorted(mined.clips.items()))
     typer.echo(
         f"{sum(mined.clips.values())} clips in {out} from {mined.seconds / 60:.1f} minutes, likest "

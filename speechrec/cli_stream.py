@@ -4,11 +4,11 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from speechrec.cli_common import ModelOption, choose_model, say
 from speechrec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,9 +21,7 @@ def listen(
         str | None,
         typer.Argument(help="- for raw samples from standard input; default: a microphone."),
     ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="Recogniser file; default: as for predict.")
-    ] = None,
+    model: ModelOption = None,
     device: Annotated[
         str | None, typer.Option(help="Microphone: its number or a part of its name.")
     ] = None,
@@ -50,7 +48,7 @@ def listen(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a command.")] = False,
 ) -> None:
     """Say which commands are heard, live, until the sound ends or Ctrl-C."""
-    from speechrec import console, locate
+    from speechrec import console
     from speechrec.listening import CommandRunner
     from speechrec.listening import listen as run_listen
     from speechrec.outputs import detection_text
@@ -67,11 +65,9 @@ def listen(
             f"expected - for standard input, or nothing for a microphone, got {source!r}; "
             f"for a file: speechrec predict {source}"
         )
-    runner = CommandRunner(run, say=_say) if run is not None else None
-    path, why = locate.recogniser(model)
-    recognizer = Recognizer.load(path)
+    runner = CommandRunner(run, say=say) if run is not None else None
+    recognizer = Recognizer.load(choose_model(model))
     detector = Detector(recognizer, thresholds=_thresholds(threshold or [], recognizer.keywords))
-    _say(f"recogniser: {path}" + (f" ({why})" if why else ""))
 
     with (
         _sound(source, detector, device, rate, channels, encoding) as (blocks, overruns),
@@ -94,7 +90,7 @@ def listen(
             if runner is not None:
                 runner.finish()
     if lost := overruns():
-        _say(f"{lost} overruns: sound was lost; something else kept this machine busy")
+        say(f"{lost} overruns: sound was lost; something else kept this machine busy")
 
 
 @contextmanager
@@ -121,7 +117,7 @@ def _sound(
     from speechrec.microphone import Microphone
 
     with Microphone(device, sample_rate_hz=detector.rate_hz) as microphone:
-        _say(f"microphone: {microphone.name} (Ctrl-C ends)")
+        say(f"microphone: {microphone.name} (Ctrl-C ends)")
         yield microphone, lambda: microphone.overruns
 
 
@@ -138,7 +134,3 @@ def _thresholds(options: list[str], keywords: tuple[str, ...]) -> dict[str, floa
             ) from None
         chosen |= dict.fromkeys([label] if label else keywords, number)
     return chosen
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)

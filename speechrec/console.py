@@ -17,9 +17,9 @@ from speechrec.listening import LEAST_DB
 if TYPE_CHECKING:
     from speechrec.checkpoint import EpochRow
     from speechrec.extract import ExtractSummary
+    from speechrec.recorder import Step
     from speechrec.run import RunResult
     from speechrec.thresholds import FalseAlarms, StreamThresholds
-    from speechrec.train import Step
 
 _METER_BARS = 40
 _SHOWN_EVERY_S = 0.1

@@ -14,39 +14,25 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from speechrec import audio, augment, store
+from speechrec import augment, store
 from speechrec.config import SILENCE, UNKNOWN, AugmentConfig, FeatureConfig, sha256_json
-from speechrec.dataset import NOISE_COLOURS, Clip, Stretch
+from speechrec.dataset import Clip, Stretch
 from speechrec.errors import AudioError, DatasetError
-from speechrec.features import (
-    Array,
-    block_samples,
-    excess_energy,
-    fit_clip,
-    loud_blocks,
-    off_centre,
-)
+from speechrec.features import Array, excess_energy, fit_clip, off_centre
 from speechrec.files import replacing, write_json, write_text
+from speechrec.noise_pool import OTHERS, NoisePool, said, spoken
 from speechrec.parallel import in_order, processes
 from speechrec.shards import front_end_of, read_clip
 from speechrec.store import FeatureSet, StoredClip
 
 FOLDER, INFO_NAME = "copies", "copies.json"
 _SHARD_CLIPS = 128
-# So many words may be said beside or behind others.
-_OTHERS = 512
-# Share of drawn noise that is made, not recorded.
-_MADE_NOISE_SHARE = 0.25
-# Share of interference that is people talking, one to so many at a time; the rest is half pulses.
-_TALK_SHARE, _MOST_TALKERS = 0.5, 6
-_WORDS_OF_A_TALKER = 3
 
 Progress = Callable[[int, int], None]
 
@@ -162,7 +148,7 @@ def _jobs(
 
 def _spread(clips: list[StoredClip]) -> tuple[Clip, ...]:
     """Some of the clips, from all over the training part."""
-    return tuple(map(recording, clips[:: max(1, len(clips) // _OTHERS)]))
+    return tuple(map(recording, clips[:: max(1, len(clips) // OTHERS)]))
 
 
 def recording(clip: StoredClip) -> Clip:
@@ -179,7 +165,7 @@ def make_copies(job: CopyJob) -> int:
     if job.path.exists() and key_path.exists() and key_path.read_text() == job.key:
         return len(job.clips)
     copies = np.empty((len(job.clips), job.augment.views - 1, job.config.size), dtype=np.float16)
-    noise = NoisePool(job)
+    noise = NoisePool(job.config, job.noise, job.others, job.augment.interference_share)
     for number, (clip, stated) in enumerate(zip(job.clips, job.sha256, strict=True)):
         try:
             wave, sha256 = read_clip(clip, job.config)
@@ -202,7 +188,7 @@ def make_copies(job: CopyJob) -> int:
     return len(job.clips)
 
 
-def altered_vector(wave: Array, clip: Clip, copy: int, job: CopyJob, noise: "NoisePool") -> Array:
+def altered_vector(wave: Array, clip: Clip, copy: int, job: CopyJob, noise: NoisePool) -> Array:
     """(1024,) float32, features of the clip's copy of that number."""
     rng = np.random.default_rng(_seed(clip, copy))
     own = fit_clip(wave, job.config)
@@ -229,8 +215,8 @@ def _among_neighbours(
 ) -> Array:
     """The second around a place in an unknown word that is said in one breath with two others."""
     config = job.config
-    others = [_said(job.others[n], config) for n in rng.integers(len(job.others), size=2)]
-    word = _spoken(own, config)
+    others = [said(job.others[n], config) for n in rng.integers(len(job.others), size=2)]
+    word = spoken(own, config)
     wave, middle = augment.in_running_speech(
         rng, word, others, sample_rate_hz=config.sample_rate_hz
     )
@@ -246,72 +232,8 @@ def _among_neighbours(
     )  # fmt: skip
 
 
-@lru_cache(maxsize=2 * _OTHERS)
-def _said(clip: Clip, config: FeatureConfig) -> Array:
-    return _spoken(read_clip(clip, config)[0], config)
-
-
-def _spoken(wave: Array, config: FeatureConfig) -> Array:
-    """The second around a word without what is before and after it."""
-    clip = fit_clip(wave, config)
-    loud, block = loud_blocks(excess_energy(clip, config)[0]), block_samples(config)
-    return clip[loud[0] * block : (loud[-1] + 1) * block] if len(loud) else clip
-
-
 def _seed(clip: Clip, copy: int) -> list[int]:
     """Follows from the recording's name, not from where its folder lies or what else is in it."""
     name = "/".join(Path(clip.path).parts[-2:])
     digest = hashlib.sha256(f"{copy}/{name}@{clip.offset_s:g}".encode()).digest()
     return [int(word) for word in np.frombuffer(digest, dtype=np.uint32)]
-
-
-@dataclass(frozen=True, slots=True)
-class NoisePool:
-    """Draws background noise: mostly recorded, where there are recordings."""
-
-    job: CopyJob
-
-    def __call__(self, rng: np.random.Generator, samples: int) -> Array:
-        share = self.job.augment.interference_share
-        if not share or rng.random() >= share:
-            return self._background(rng, samples)
-        if rng.random() < _TALK_SHARE and self.job.others:
-            return self._talk(rng, samples)
-        return self._machines(rng, samples)
-
-    def without_speech(self, rng: np.random.Generator, samples: int) -> Array:
-        """Noise that is no unknown word."""
-        share = self.job.augment.interference_share
-        if not share or rng.random() >= share:
-            return self._background(rng, samples)
-        return self._machines(rng, samples)
-
-    def _talk(self, rng: np.random.Generator, samples: int) -> Array:
-        others = self.job.others
-        talkers = [
-            np.concatenate(
-                [_said(others[n], self.job.config) for n in rng.integers(len(others), size=words)]
-            )
-            for words in [_WORDS_OF_A_TALKER] * int(rng.integers(1, _MOST_TALKERS + 1))
-        ]
-        return augment.babble(rng, talkers, samples)
-
-    def _machines(self, rng: np.random.Generator, samples: int) -> Array:
-        rate = self.job.config.sample_rate_hz
-        if rng.random() < 0.5:
-            return augment.tones(rng, samples, sample_rate_hz=rate)
-        return augment.pulsed(rng, self._background(rng, samples), sample_rate_hz=rate)
-
-    def _background(self, rng: np.random.Generator, samples: int) -> Array:
-        rate, stretches = self.job.config.sample_rate_hz, self.job.noise
-        if not stretches or rng.random() < _MADE_NOISE_SHARE:
-            colour = NOISE_COLOURS[int(rng.integers(len(NOISE_COLOURS)))]
-            return augment.coloured_noise(rng, samples, colour=colour, sample_rate_hz=rate)
-        stretch = stretches[int(rng.integers(len(stretches)))]
-        seconds = min(samples / rate, stretch.stop_s - stretch.start_s)
-        offset_s = float(rng.uniform(stretch.start_s, stretch.stop_s - seconds))
-        wave = audio.read_audio(
-            stretch.path, sample_rate_hz=rate, offset_s=offset_s, duration_s=seconds
-        )
-        # Over and over, where the stretch is too short; resampling may give a sample more or less.
-        return np.resize(wave, samples)

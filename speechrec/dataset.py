@@ -15,7 +15,8 @@ import numpy as np
 
 from speechrec.config import PARTS, SILENCE, UNKNOWN, DataConfig, Part
 from speechrec.errors import AudioError, DatasetError
-from speechrec.recordings import SPEECH_COMMANDS_WORDS, Corpus, Fault, Recording
+from speechrec.recording import Fault, Recording
+from speechrec.recordings import SPEECH_COMMANDS_WORDS, Corpus
 from speechrec.sndfile import SoundInfo, read_info
 from speechrec.splits import Splitter, group_of, percentile
 

@@ -23,7 +23,7 @@ from speechrec.errors import DatasetError
 from speechrec.features import mel_filterbank
 from speechrec.files import replace_folder, replacing, write_json
 from speechrec.parallel import in_order, processes
-from speechrec.recordings import Fault
+from speechrec.recording import Fault
 from speechrec.shards import Finished, Job, dumps, front_end_of, make_shard, shard_rows
 
 SHARD_CLIPS = 512

@@ -16,7 +16,7 @@ from speechrec.errors import AudioError, DatasetError
 from speechrec.files import replacing
 from speechrec.negatives import Negative, file_events
 from speechrec.recognizer import Recognizer
-from speechrec.recordings import Fault
+from speechrec.recording import Fault
 from speechrec.stream import Event
 
 

@@ -3,18 +3,15 @@
 Listings are generators in a fixed order, so that a corpus of any size costs no memory to walk.
 """
 
-import csv
-import json
-import math
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from speechrec.config import PARTS, UNKNOWN, Part
-from speechrec.errors import AudioError, ConfigError, DatasetError
+from speechrec import manifest
+from speechrec.config import UNKNOWN, Part
+from speechrec.errors import ConfigError, DatasetError
+from speechrec.recording import Fault, Recording, is_utf8, printable
 
 NOISE_FOLDER = "_background_noise_"
 SPEECH_COMMANDS_WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -22,39 +19,6 @@ _LISTS: tuple[tuple[str, Part], ...] = (
     ("validation_list.txt", "validation"),
     ("testing_list.txt", "testing"),
 )
-_PART_NAMES: dict[str, Part] = {
-    "train": "training", "training": "training",
-    "val": "validation", "valid": "validation", "dev": "validation", "validation": "validation",
-    "test": "testing", "testing": "testing", "eval": "testing",
-}  # fmt: skip
-
-
-class Recording(NamedTuple):
-    """One labelled stretch of sound. ``part`` is None where the layout does not say it.
-
-    A named tuple, because a million of them are made in passing and a dataclass takes ten times as
-    long to make.
-    """
-
-    path: str
-    word: str
-    speaker: str = ""
-    part: Part | None = None
-    offset_s: float = 0.0
-    duration_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A file that is not used, and why."""
-
-    path: str
-    kind: str
-    message: str
-
-    @classmethod
-    def of(cls, path: str, error: AudioError) -> "Fault":
-        return cls(_printable(path), error.kind, _printable(str(error)))
 
 
 class Corpus:
@@ -90,7 +54,7 @@ class Corpus:
         self._pattern = SpeakerPattern(speaker_pattern) if speaker_pattern else None
         if source.is_dir():
             self.is_manifest = False
-        elif source.suffix.lower() in (".csv", ".jsonl", ".ndjson"):
+        elif source.suffix.lower() in manifest.SUFFIXES:
             self.is_manifest = True
         else:
             what = "a file of another kind" if source.exists() else "nothing there"
@@ -125,7 +89,7 @@ class Corpus:
         if not self.is_manifest:
             yield from self._walk()
             return
-        for item in _read_manifest(self.source):
+        for item in manifest.read_manifest(self.source):
             if item.speaker or self._pattern is None:
                 yield item
             elif (speaker := self._pattern.speaker(os.path.basename(item.path))) is None:
@@ -143,7 +107,7 @@ class Corpus:
             elif self._pattern is not None and self._pattern.finds_word:
                 yield self._recording(entry.path, entry.name, None)
             elif _is_sound(Path(entry.path)):
-                path = _printable(entry.path)
+                path = printable(entry.path)
                 message = (
                     f"{path}: expected to lie in a folder named after its word (or a speaker "
                     "pattern with a group (?P<word>...))"
@@ -151,8 +115,8 @@ class Corpus:
                 yield Fault(path, "no_label", message)
 
     def _recording(self, path: str, relative: str, word: str | None) -> Recording | Fault:
-        if not _is_utf8(path):
-            path = _printable(path)
+        if not is_utf8(path):
+            path = printable(path)
             return Fault(path, "unreadable", f"{path}: expected a name in UTF-8; rename it")
         relative = relative.replace(os.sep, "/")
         name = relative.rpartition("/")[2]
@@ -226,24 +190,11 @@ def _is_sound(path: Path) -> bool:
     return path.suffix.lower() in _SOUND_SUFFIXES
 
 
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _printable(path: str) -> str:
-    r"""The path with bytes that are not UTF-8 written as ``\xff``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 def _scan(folder: str) -> list[os.DirEntry[str]]:
     try:
         return sorted(os.scandir(folder), key=lambda e: e.name)
     except OSError as error:
-        raise DatasetError(f"{_printable(folder)}: cannot be listed: {error.strerror}") from error
+        raise DatasetError(f"{printable(folder)}: cannot be listed: {error.strerror}") from error
 
 
 def _files_below(folder: str) -> Iterator[str]:
@@ -282,70 +233,3 @@ def _read_lists(folder: Path) -> dict[str, Part]:
             if listed.setdefault(line, part) != part:
                 raise DatasetError(f"{folder / name}: {line} is in both lists; keep it in one")
     return listed
-
-
-def _read_manifest(path: Path) -> Iterator[Recording]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix.lower() == ".csv":
-                reader = csv.DictReader(file, restkey="_surplus")
-                for row in reader:
-                    yield _manifest_row(row, path, reader.line_num)
-            else:
-                for number, line in enumerate(file, 1):
-                    if line.strip():
-                        yield _manifest_row(_json_object(line, path, number), path, number)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: cannot read this manifest: {error}") from error
-
-
-def _json_object(line: str, path: Path, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise DatasetError(f"{path}:{number}: expected a JSON object: {error}") from error
-    if not isinstance(row, dict):
-        raise DatasetError(f"{path}:{number}: expected a JSON object, got {line.strip()[:60]}")
-    return row
-
-
-def _manifest_row(row: dict[str, Any], manifest: Path, number: int) -> Recording:
-    where = f"{manifest}:{number}"
-
-    def text(*names: str) -> str:
-        values = [row[name] for name in names if row.get(name) not in (None, "")]
-        return str(values[0]).strip() if values else ""
-
-    file, word, speaker = text("path"), text("label"), text("speaker")
-    part = text("split", "part").lower()
-    if not file or not word:
-        raise DatasetError(
-            f"{where}: expected columns path and label, got {', '.join(map(str, row))}"
-        )
-    if not _is_utf8(file + word + speaker) or "\0" in file:
-        raise DatasetError(f"{where}: expected path, label and speaker to be plain text")
-    if part and part not in _PART_NAMES:
-        raise DatasetError(f"{where}: split {part!r}: expected one of {', '.join(PARTS)}")
-    offset_s = _seconds(text("offset", "offset_s") or "0", "offset", where)
-    duration = text("duration", "duration_s")
-    duration_s = _seconds(duration, "duration", where) if duration else None
-    if duration_s == 0:
-        raise DatasetError(f"{where}: duration: expected more than 0 seconds")
-    return Recording(
-        path=str(manifest.parent / file),
-        word=word,
-        speaker=speaker,
-        part=_PART_NAMES[part] if part else None,
-        offset_s=offset_s,
-        duration_s=duration_s,
-    )
-
-
-def _seconds(text: str, name: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < 1e6:
-        raise DatasetError(f"{where}: {name}: expected seconds from 0, got {text!r}")
-    return value

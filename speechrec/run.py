@@ -29,8 +29,9 @@ from speechrec.export import dropout_shapes, to_tflite
 from speechrec.features import mel_filterbank
 from speechrec.files import replacing, write_json, write_text
 from speechrec.recognizer import Network, Recognizer
+from speechrec.recorder import TrainOptions
 from speechrec.teacher import load_teacher, members, soft_answers
-from speechrec.train import TrainOptions, TrainResult, finish, train
+from speechrec.train import TrainResult, finish, train
 
 # Clips on which the exported network is held against Keras before it is written.
 _PROBE_CLIPS = 256

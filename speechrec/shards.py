@@ -22,7 +22,7 @@ from speechrec.dataset import Clip
 from speechrec.errors import AudioError
 from speechrec.features import Array, FrontEnd, fit_clip
 from speechrec.files import replacing
-from speechrec.recordings import Fault
+from speechrec.recording import Fault
 
 
 @dataclass(frozen=True, slots=True)

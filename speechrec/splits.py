@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from speechrec.config import DataConfig, Part
-from speechrec.recordings import Recording
+from speechrec.recording import Recording
 
 
 def group_of(item: Recording, config: DataConfig) -> str:

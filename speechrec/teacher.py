@@ -20,8 +20,9 @@ from speechrec.checkpoint import Checkpoint
 from speechrec.config import Config
 from speechrec.errors import TrainingError
 from speechrec.files import replacing, write_json
+from speechrec.recorder import TrainOptions
 from speechrec.store import FeatureSet
-from speechrec.train import TrainOptions, data_digests, finish, train
+from speechrec.train import data_digests, finish, train
 
 FOLDER = "teacher"
 _MODEL, _IDENTITY = "model.keras", "teacher.json"

@@ -9,7 +9,8 @@ from speechrec.config import UNKNOWN
 from speechrec.errors import AudioError, DatasetError
 from speechrec.features import Array
 from speechrec.recognizer import Recognizer
-from speechrec.recordings import Corpus, Fault
+from speechrec.recording import Fault
+from speechrec.recordings import Corpus
 from speechrec.store import FeatureSet, StoredClip
 
 

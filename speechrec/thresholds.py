@@ -10,7 +10,7 @@ import numpy.typing as npt
 from speechrec.errors import AudioError, DatasetError
 from speechrec.negatives import Negative, file_events
 from speechrec.recognizer import Recognizer
-from speechrec.recordings import Fault
+from speechrec.recording import Fault
 
 # Likelier than everything else together: no command counts below.
 LEAST_THRESHOLD = 0.5

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from speechrec.config import PARTS, SILENCE, UNKNOWN, DataConfig
 from speechrec.dataset import NOISE_COLOURS, Clip, Plan, plan_dataset
 from speechrec.errors import DatasetError
-from speechrec.recordings import SPEECH_COMMANDS_WORDS, Recording
+from speechrec.recording import Recording
+from speechrec.recordings import SPEECH_COMMANDS_WORDS
 from speechrec.splits import Splitter
 
 RATE = 16_000

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from speechrec.config import UNKNOWN
 from speechrec.errors import AUDIO_FAULTS, AudioError, ConfigError, DatasetError
-from speechrec.recordings import Corpus, Fault, Recording, sound_files
+from speechrec.recording import Fault, Recording
+from speechrec.recordings import Corpus, sound_files
 
 
 def touch(folder: Path, *names: str) -> Path:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from speechrec.checkpoint import EpochRow
 from speechrec.config import SILENCE, UNKNOWN
 from speechrec.errors import MissingExtraError
 from speechrec.evaluate import ClassFigures, Decisions, Mistake, Report, SpeakerSpread
 from speechrec.report import to_html, to_text, write_curves
-from speechrec.train import EpochRow
 
 NASTY = """<script src="http://evil.example/x.js"></script>&'".wav"""
 REPORT = Report(

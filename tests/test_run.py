@@ -27,10 +27,10 @@ from speechrec.errors import DatasetError, SettingsMismatchError, TrainingError
 from speechrec.evaluate import evaluate
 from speechrec.features import mel_filterbank
 from speechrec.recognizer import Recognizer
+from speechrec.recorder import TrainOptions
 from speechrec.run import RunResult, make_run
 from speechrec.store import CLIPS_NAME, load_features, load_info
 from speechrec.teacher import load_teacher
-from speechrec.train import TrainOptions
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 from speechrec.errors import DatasetError
-from speechrec.recordings import Corpus, Recording
+from speechrec.recording import Recording
+from speechrec.recordings import Corpus
 
 pytest.importorskip("py_nanotts")
 

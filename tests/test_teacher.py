@@ -12,11 +12,12 @@ import numpy.typing as npt
 import pytest
 
 from speechrec.batches import answers
+from speechrec.checkpoint import EpochRow
 from speechrec.config import Config, FeatureConfig, ModelConfig, TeacherConfig, TrainConfig
 from speechrec.errors import TrainingError
+from speechrec.recorder import TrainOptions
 from speechrec.store import FeatureSet
 from speechrec.teacher import soft_answers
-from speechrec.train import EpochRow, TrainOptions
 
 LABELS = ("a", "b", "c")
 

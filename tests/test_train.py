@@ -16,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from speechrec.checkpoint import EpochRow
 from speechrec.config import Config, FeatureConfig, ModelConfig, TrainConfig
 from speechrec.errors import MissingExtraError, TrainingError
+from speechrec.recorder import Step, TrainOptions
 from speechrec.store import FeatureSet
-from speechrec.train import EpochRow, Step, TrainOptions, TrainResult, finish, train
+from speechrec.train import TrainResult, finish, train
 
 LABELS = ("a", "b", "c")
 
@@ -173,7 +175,8 @@ def test_killed_process(tmp_path: Path, whole: TrainResult) -> None:
         pickle.dump((TRAINING, VALIDATION, tmp_path / "run", CONFIG.model, CONFIG.train), file)
     code = (
         "import os, pickle, signal, sys\n"
-        "from speechrec.train import TrainOptions, train\n"
+        "from speechrec.recorder import TrainOptions\n"
+        "from speechrec.train import train\n"
         "def kill(row):\n"
         "    if row.epoch == 2: os.kill(os.getpid(), signal.SIGKILL)\n"
         "train(*pickle.load(open(sys.argv[1], 'rb')), options=TrainOptions(on_epoch=kill))\n"

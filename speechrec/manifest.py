@@ -1,0 +1,91 @@
+"""A manifest of recordings: CSV with a header, or a JSON object a line."""
+
+import csv
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from speechrec.config import PARTS, Part
+from speechrec.errors import DatasetError
+from speechrec.recording import Recording, is_utf8
+
+SUFFIXES = (".csv", ".jsonl", ".ndjson")
+_PART_NAMES: dict[str, Part] = {
+    "train": "training", "training": "training",
+    "val": "validation", "valid": "validation", "dev": "validation", "validation": "validation",
+    "test": "testing", "testing": "testing", "eval": "testing",
+}  # fmt: skip
+
+
+def read_manifest(path: Path) -> Iterator[Recording]:
+    """Its rows in order: path and label, and where given speaker, split, offset and duration.
+
+    Raises:
+        DatasetError: it cannot be read, or a row is not as expected.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            if path.suffix.lower() == ".csv":
+                reader = csv.DictReader(file, restkey="_surplus")
+                for row in reader:
+                    yield _manifest_row(row, path, reader.line_num)
+            else:
+                for number, line in enumerate(file, 1):
+                    if line.strip():
+                        yield _manifest_row(_json_object(line, path, number), path, number)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: cannot read this manifest: {error}") from error
+
+
+def _json_object(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise DatasetError(f"{path}:{number}: expected a JSON object: {error}") from error
+    if not isinstance(row, dict):
+        raise DatasetError(f"{path}:{number}: expected a JSON object, got {line.strip()[:60]}")
+    return row
+
+
+def _manifest_row(row: dict[str, Any], manifest: Path, number: int) -> Recording:
+    where = f"{manifest}:{number}"
+
+    def text(*names: str) -> str:
+        values = [row[name] for name in names if row.get(name) not in (None, "")]
+        return str(values[0]).strip() if values else ""
+
+    file, word, speaker = text("path"), text("label"), text("speaker")
+    part = text("split", "part").lower()
+    if not file or not word:
+        raise DatasetError(
+            f"{where}: expected columns path and label, got {', '.join(map(str, row))}"
+        )
+    if not is_utf8(file + word + speaker) or "\0" in file:
+        raise DatasetError(f"{where}: expected path, label and speaker to be plain text")
+    if part and part not in _PART_NAMES:
+        raise DatasetError(f"{where}: split {part!r}: expected one of {', '.join(PARTS)}")
+    offset_s = _seconds(text("offset", "offset_s") or "0", "offset", where)
+    duration = text("duration", "duration_s")
+    duration_s = _seconds(duration, "duration", where) if duration else None
+    if duration_s == 0:
+        raise DatasetError(f"{where}: duration: expected more than 0 seconds")
+    return Recording(
+        path=str(manifest.parent / file),
+        word=word,
+        speaker=speaker,
+        part=_PART_NAMES[part] if part else None,
+        offset_s=offset_s,
+        duration_s=duration_s,
+    )
+
+
+def _seconds(text: str, name: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1e6:
+        raise DatasetError(f"{where}: {name}: expected seconds from 0, got {text!r}")
+    return value

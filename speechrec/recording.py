@@ -1,0 +1,50 @@
+"""One labelled recording, or why it is none."""
+
+import os
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from speechrec.config import Part
+from speechrec.errors import AudioError
+
+
+class Recording(NamedTuple):
+    """One labelled stretch of sound. ``part`` is None where the layout does not say it.
+
+    A named tuple, because a million of them are made in passing and a dataclass takes ten times as
+    long to make.
+    """
+
+    path: str
+    word: str
+    speaker: str = ""
+    part: Part | None = None
+    offset_s: float = 0.0
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A file that is not used, and why."""
+
+    path: str
+    kind: str
+    message: str
+
+    @classmethod
+    def of(cls, path: str, error: AudioError) -> "Fault":
+        return cls(printable(path), error.kind, printable(str(error)))
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written down: the system's file names may be other bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(path: str) -> str:
+    r"""The path with bytes that are not UTF-8 written as ``\xff``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
