@@ -58,7 +58,7 @@ EXTRACT := $(BIN)/speechrec extract data/speech_commands --config configs/comman
 	--unknown runs/mined
 VOICES := $(BIN)/speechrec synth --voices 150 --others ''
 # Fewer copies, because there are more clips.
-TEACHER := $(BIN)/speechrec train --set augment.views=12
+TEACHER := $(BIN)/speechrec train --only-teacher --set augment.views=12
 model: $(VENV)/.installed
 	rm -rf runs/mined runs/voices runs/voices-near
 	$(BIN)/speechrec mine data/negative_speech --part training $(SENTENCES) --least 0 \

@@ -10,7 +10,7 @@ import typer
 
 from speechrec import cli_data, cli_evaluate, cli_negatives, cli_stream
 from speechrec.cli_common import ModelOption, PatternOption, choose_model, say
-from speechrec.errors import MissingExtraError, SpeechrecError
+from speechrec.errors import ConfigError, MissingExtraError, SpeechrecError
 
 app = typer.Typer(
     name="speechrec",
@@ -109,6 +109,9 @@ def train(
             help="Run folder whose teacher to use instead of training one; of several, the mean."
         ),
     ] = None,
+    only_teacher: Annotated[
+        bool, typer.Option("--only-teacher", help="Stop when the teacher is trained.")
+    ] = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write TensorBoard files.")
     ] = False,
@@ -120,6 +123,8 @@ def train(
     from speechrec.config_toml import load_config
     from speechrec.quiet import native_chatter_hidden
 
+    if only_teacher and teacher:
+        raise ConfigError("expected --teacher or --only-teacher, got both")
     overrides = _overrides(set_)
     _override(overrides, {"model.kind": model, "train.epochs": epochs, "train.seed": seed})
     recipe = config or locate.recipe(model or "dense")
@@ -127,7 +132,7 @@ def train(
     try:
         with native_chatter_hidden():
             from speechrec.recorder import TrainOptions
-            from speechrec.run import make_run
+            from speechrec.run import make_run, make_teacher
     except ModuleNotFoundError as error:
         raise MissingExtraError("speechrec train", "train", error.name) from error
     say(f"features: {features}; settings: {recipe}")
@@ -135,11 +140,16 @@ def train(
         options = TrainOptions(
             resume=resume is True, restart=resume is False, tensorboard=tensorboard, **callbacks
         )
-        done = make_run(
-            features, out, settings,
-            options=options, teachers=teacher or (), workers=workers or locate.cores(),
-        )  # fmt: skip
-    typer.echo(console.train_text(done))
+        workers = workers or locate.cores()
+        if only_teacher:
+            taught = make_teacher(features, out, settings, options=options, workers=workers)
+            text = console.teacher_text(*taught)
+        else:
+            done = make_run(
+                features, out, settings, options=options, teachers=teacher or (), workers=workers
+            )
+            text = console.train_text(done)
+    typer.echo(text)
 
 
 app.command()(cli_evaluate.evaluate)

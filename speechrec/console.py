@@ -15,6 +15,8 @@ from speechrec.config import PARTS
 from speechrec.listening import LEAST_DB
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from speechrec.checkpoint import EpochRow
     from speechrec.extract import ExtractSummary
     from speechrec.recorder import Step
@@ -181,6 +183,14 @@ def extract_text(summary: "ExtractSummary") -> str:
         lines.append(f"all of them with their reasons: {summary.folder / 'skipped.jsonl'}")
     lines.append(f"features: {summary.folder}")
     return "\n".join(lines)
+
+
+def teacher_text(folder: "Path", accuracy: float) -> str:
+    """The end of a training of a teacher alone."""
+    return (
+        f"validation accuracy  {accuracy:.1%}\n"
+        f"teacher: {folder}; learn from it with: speechrec train --teacher {folder.parent}"
+    )
 
 
 def train_text(done: "RunResult") -> str:

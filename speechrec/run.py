@@ -18,10 +18,10 @@ import keras
 import numpy as np
 import tomli_w
 
-from speechrec import bundle, report, store
+from speechrec import bundle, report, store, teacher
 from speechrec.calibrate import Calibration, calibrate, fit_temperature
 from speechrec.checkpoint import EpochRow
-from speechrec.config import Config, check_same_features
+from speechrec.config import Config, check_same_features, require
 from speechrec.copies import training_copies
 from speechrec.errors import DatasetError
 from speechrec.evaluate import Report, evaluate
@@ -30,7 +30,7 @@ from speechrec.features import mel_filterbank
 from speechrec.files import replacing, write_json, write_text
 from speechrec.recognizer import Network, Recognizer
 from speechrec.recorder import TrainOptions
-from speechrec.teacher import load_teacher, members, soft_answers
+from speechrec.teacher import load_teacher, members, own_teacher, soft_answers
 from speechrec.train import TrainResult, finish, train
 
 # Clips on which the exported network is held against Keras before it is written.
@@ -69,16 +69,7 @@ def make_run(
         DatasetError: the store is unfinished or has no training or validation clips.
         TrainingError: nothing to resume, or the loss is not finite.
     """
-    info = store.load_info(features)
-    check_same_features(info.config, config.features, what=f"the feature store {features}")
-    training = store.load_features(features, "training")
-    validation = store.load_features(features, "validation")
-    if config.augment.views > 1:
-        options.on_stage("altered copies of the training clips")
-        copies = training_copies(
-            features, training, config.augment, workers=workers, progress=options.on_copies
-        )
-        training = dataclasses.replace(training, copies=copies)
+    training, validation = _learnt_from(features, config, options, workers)
     result = _train(training, validation, run, config, options, teachers)
     # Not before: a training that is refused must leave the settings of the one that is there.
     write_text(run / "config.toml", tomli_w.dumps(dataclasses.asdict(config)))
@@ -94,6 +85,7 @@ def make_run(
     calibration = Calibration(temperature=1.0, threshold=0.0)
     if config.export.calibrate:
         calibration = _calibration(content, validation, config)
+    info = store.load_info(features)
     manifest = _manifest(run.name, info, config, result, calibration)
     stream_model = None
     if config.export.stream_teacher and config.teacher.weight:
@@ -103,6 +95,46 @@ def make_run(
     write_report(run, figures, part, history=result.history)
     finish(run)
     return RunResult(recogniser, result, figures, part)
+
+
+def make_teacher(
+    features: Path,
+    run: Path,
+    config: Config,
+    *,
+    options: TrainOptions = TrainOptions(),
+    workers: int = 1,
+) -> tuple[Path, float]:
+    """Train only the teacher of a run, for other runs to learn from.
+
+    Returns:
+        Its folder, and its accuracy on the validation part.
+
+    Raises:
+        ConfigError: the settings have no teacher. Else as `make_run`.
+    """
+    require(config.teacher.weight > 0, "teacher.weight: 0 trains no teacher; set it to 1")
+    training, validation = _learnt_from(features, config, options, workers)
+    model = own_teacher(training, validation, run, config, options)
+    answers = np.asarray(model.predict(validation.x, verbose=0)).argmax(axis=1)
+    return run / teacher.FOLDER, float(np.mean(answers == validation.y))
+
+
+def _learnt_from(
+    features: Path, config: Config, options: TrainOptions, workers: int
+) -> tuple[store.FeatureSet, store.FeatureSet]:
+    """The training part, with altered copies if there are to be some, and the validation part."""
+    made_with = store.load_info(features).config
+    check_same_features(made_with, config.features, what=f"the feature store {features}")
+    training = store.load_features(features, "training")
+    validation = store.load_features(features, "validation")
+    if config.augment.views > 1:
+        options.on_stage("altered copies of the training clips")
+        copies = training_copies(
+            features, training, config.augment, workers=workers, progress=options.on_copies
+        )
+        training = dataclasses.replace(training, copies=copies)
+    return training, validation
 
 
 def _train(

@@ -50,27 +50,30 @@ def soft_answers(
     Raises:
         TrainingError: the borrowed teacher is missing or does not fit.
     """
-    wanted = _identity(training, validation, config)
     if borrowed:
+        wanted = _identity(training, validation, config)
         model = _mean([_load(other / FOLDER, wanted, borrowed=True) for other in borrowed])
     else:
-        model = _own(training, validation, run, config, options, wanted)
+        model = own_teacher(training, validation, run, config, options)
     weight = np.float32(config.teacher.weight)
     hard = answers(training, config.train.label_smoothing)
     soft = scaled(_posteriors(model, training), config.teacher.temperature).astype(np.float32)
     return weight * soft + (1 - weight) * hard
 
 
-def _own(
+def own_teacher(
     training: FeatureSet,
     validation: FeatureSet,
     run: Path,
     config: Config,
     options: TrainOptions,
-    wanted: dict[str, Any],
 ) -> keras.Model:
-    """The teacher of the run, trained unless it is there already."""
-    folder = run / FOLDER
+    """The teacher of the run, trained unless it is there already.
+
+    Raises:
+        TrainingError: a training that was stopped would be overwritten.
+    """
+    wanted, folder = _identity(training, validation, config), run / FOLDER
     if options.restart:
         shutil.rmtree(folder, ignore_errors=True)
     model = _load(folder, wanted, borrowed=False)

@@ -364,6 +364,22 @@ def test_extract_of_the_default_folder(
     assert load_info(tmp_path / "runs" / "features").labels[:2] == ("low", "rise")
 
 
+def test_train_a_teacher_alone(call: Call, tmp_path: Path, feature_store: Path) -> None:
+    """--only-teacher says where the teacher is and how to learn from it, and that line works."""
+    shutil.copytree(feature_store, tmp_path / "runs" / "features")
+    taught = (
+        *TINY[:-1], "teacher.weight=1", "--set", "teacher.model.filters=[4]",
+        "--set", "teacher.train.epochs=1", "--set", "teacher.train.least_steps=0",
+    )  # fmt: skip
+    alone = call("train", *taught, "--out", "runs/one", "--only-teacher")
+    assert (alone.code, alone.out.count("\n")) == (0, 2), alone.err
+    assert "speechrec train --teacher runs/one\n" in alone.out
+    assert call("train", *taught, "--teacher", "runs/one").code == 0
+    both = call("train", "--only-teacher", "--teacher", "runs/one")
+    assert both.code == 1
+    assert both.err == "speechrec: expected --teacher or --only-teacher, got both\n"
+
+
 def test_train_and_use(call: Call, tmp_path: Path, feature_store: Path, words: list[Path]) -> None:
     """The three commands after extract work hand in hand, each with its defaults."""
     shutil.copytree(feature_store, tmp_path / "runs" / "features")
@@ -397,13 +413,13 @@ def test_train_resumes(
     assert (fresh.code, fresh.out) == (1, "")
     assert "nothing to resume" in fresh.err
 
-    import speechrec.train
+    import speechrec.recorder
 
     def stop(*args: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(speechrec.train, "write_history", stop)
+        patch.setattr(speechrec.recorder, "write_history", stop)
         assert call(*arguments).code != 0
     forgotten = call(*arguments)
     assert forgotten.code == 1

@@ -23,12 +23,12 @@ from speechrec.config import (
     TrainConfig,
 )
 from speechrec.config_toml import load_config
-from speechrec.errors import DatasetError, SettingsMismatchError, TrainingError
+from speechrec.errors import ConfigError, DatasetError, SettingsMismatchError, TrainingError
 from speechrec.evaluate import evaluate
 from speechrec.features import mel_filterbank
 from speechrec.recognizer import Recognizer
 from speechrec.recorder import TrainOptions
-from speechrec.run import RunResult, make_run
+from speechrec.run import RunResult, make_run, make_teacher
 from speechrec.store import CLIPS_NAME, load_features, load_info
 from speechrec.teacher import load_teacher
 
@@ -398,6 +398,33 @@ def test_a_run_may_learn_from_another_runs_teacher(
         borrowing.result.model.trainable_weights, done.result.model.trainable_weights, strict=True
     ):
         np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+
+
+def test_a_teacher_trained_alone_is_the_one_of_the_whole_run(
+    tmp_path: Path, store: Path, recipe: Config, whole: tuple[RunResult, list[str]]
+) -> None:
+    """The same weights and accuracy, and nothing else in the folder."""
+    stages: list[str] = []
+    folder, accuracy = make_teacher(
+        store, tmp_path / "run", recipe, options=TrainOptions(on_stage=stages.append)
+    )
+    assert stages == ["altered copies of the training clips", "teacher"]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["teacher"]
+    same, clips = load_teacher(whole[0].recogniser.parent), load_features(store, "validation")
+    for one, other in zip(load_teacher(folder.parent).weights, same.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+    answers = np.asarray(same(clips.x)).argmax(axis=1)
+    assert accuracy == pytest.approx(np.mean(answers == clips.y))
+
+
+def test_without_a_teacher_there_is_none_to_train_alone(
+    tmp_path: Path, store: Path, recipe: Config
+) -> None:
+    """Settings that want no teacher are refused before anything is written."""
+    without = dataclasses.replace(recipe, teacher=TeacherConfig())
+    with pytest.raises(ConfigError, match=r"teacher\.weight"):
+        make_teacher(store, tmp_path / "run", without)
+    assert not (tmp_path / "run").exists()
 
 
 def test_of_several_teachers_the_mean_is_learnt_and_shipped(
