@@ -100,19 +100,25 @@ def synth(
     near_misses: Annotated[
         float, typer.Option(min=0, max=1, help="Share of their words that are near-misses.")
     ] = 0.5,
+    foreign_phrases: Annotated[
+        int, typer.Option(min=0, help="Further phrases in sixteen other languages.")
+    ] = 0,
     voices: Annotated[int, typer.Option(min=3, help="Voices, spread over the parts.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of speeds, pitches and noise.")] = 0,
 ) -> None:
     """Speak words with synthetic voices, for a first recogniser without any recordings."""
     from speechrec import console
     from speechrec.synth import OTHER_WORDS, synthesise
-    from speechrec.vocabulary import phrases as english_phrases
+    from speechrec.vocabulary import foreign
+    from speechrec.vocabulary import phrases as english
 
     spoken = tuple(filter(None, map(str.strip, words.split(","))))
     unknown = (
         OTHER_WORDS if others is None else tuple(filter(None, map(str.strip, others.split(","))))
     )
-    more = english_phrases(phrases, spoken, seed=seed, near_share=near_misses) if phrases else []
+    more = english(phrases, spoken, seed=seed, near_share=near_misses) if phrases else []
+    if foreign_phrases:
+        more += foreign(foreign_phrases, spoken, seed=seed)
     with console.clips_progress("speaking") as progress:
         made = synthesise(
             out, spoken, unknown, voices=voices, seed=seed, phrases=more, progress=progress

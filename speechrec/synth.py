@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import soundfile
@@ -35,12 +35,25 @@ OTHER_WORDS = (
 )  # fmt: skip
 
 
+class Phrase(NamedTuple):
+    """What is said, in a language by its ISO 639-1 code."""
+
+    text: str
+    language: str = "en"
+
+
 class Engine(Protocol):
     """A speech synthesiser with many voices."""
 
     name: str
 
-    def speak(self, text: str, voice: int, rng: np.random.Generator) -> tuple[Array, int]:
+    def speaks(self, language: str) -> bool:
+        """Whether it has a voice of the language, by its ISO 639-1 code. All speak English."""
+        ...
+
+    def speak(
+        self, text: str, voice: int, rng: np.random.Generator, language: str = "en"
+    ) -> tuple[Array, int]:
         """(samples,) float32 of a word or phrase in that voice, and the sample rate in Hz.
 
         ``voice`` fixes who speaks, ``rng`` how: speed and intonation of this take.
@@ -70,7 +83,7 @@ def synthesise(
     *,
     voices: int,
     seed: int,
-    phrases: Sequence[str] = (),
+    phrases: Sequence[Phrase] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Synthesised:
     """Write ``<word>/<voice>_nohash_<take>.wav``, one second each, for every word and voice.
@@ -79,10 +92,11 @@ def synthesise(
         folder: must not exist yet, or be empty.
         others: further words, which go into the folder ``_unknown_``.
         voices: voices to use, shared between the installed engines.
-        phrases: more for ``_unknown_``, each said once, by the voices in turn.
+        phrases: more for ``_unknown_``, each said once, in turn by the voices that speak its
+            language.
 
     Raises:
-        DatasetError: ``folder`` has content, or there is no word to speak.
+        DatasetError: ``folder`` has content, there is no word to speak, or nobody to speak one.
         MissingExtraError: no synthesiser is installed.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -97,18 +111,19 @@ def synthesise(
     partial = folder.with_name(folder.name + ".partial")
     cast = list(_cast(engines, voices))
     takes = [(word, take) for word in spoken for take in range(_takes(word, words))]
+    said_by = _said_by(phrases, cast)
     total, done = len(cast) * len(takes) + len(phrases), 0
     for number, (engine, voice) in enumerate(cast):
         name = engine.voice_name(voice)
         for word, take in takes:
             label, count = (word, str(take)) if word in words else (UNKNOWN, word)
             rng = _rng(seed, name, word, take)
-            _write_clip(partial / label / f"{name}_nohash_{count}.wav", engine, voice, word, rng)
-        own = range(number, len(phrases), len(cast))
-        for n in own:
+            path = partial / label / f"{name}_nohash_{count}.wav"
+            _write_clip(path, engine, voice, Phrase(word), rng)
+        for n in said_by[number]:
             path = partial / UNKNOWN / f"{name}_nohash_phrase{n}.wav"
-            _write_clip(path, engine, voice, phrases[n], _rng(seed, name, phrases[n], n))
-        done += len(takes) + len(own)
+            _write_clip(path, engine, voice, phrases[n], _rng(seed, name, phrases[n].text, n))
+        done += len(takes) + len(said_by[number])
         progress(done, total)
     names = tuple(engine.name for engine in engines)
     write_text(
@@ -142,7 +157,7 @@ def installed_engines() -> tuple[Engine, ...]:
 
 _ENGINES = (
     ("speechrec.synth_pico", "Pico"),
-    ("speechrec.synth_espeak", "Espeak"),
+    ("speechrec.synth_espeak", "espeak"),
     ("speechrec.synth_hibari", "HibariVoices"),
 )
 
@@ -158,6 +173,20 @@ def _cast(engines: tuple[Engine, ...], voices: int) -> Iterator[tuple[Engine, in
         yield engines[number % len(engines)], number // len(engines)
 
 
+def _said_by(phrases: Sequence[Phrase], cast: list[tuple[Engine, int]]) -> list[list[int]]:
+    """The numbers of the phrases that each of the cast says."""
+    said_by: list[list[int]] = [[] for _ in cast]
+    able = {
+        language: [number for number, (engine, _) in enumerate(cast) if engine.speaks(language)]
+        for language in {phrase.language for phrase in phrases}
+    }
+    for number, (_, language) in enumerate(phrases):
+        if not able[language]:
+            raise DatasetError(f"no synthesiser that is installed speaks {language!r}")
+        said_by[able[language][number % len(able[language])]].append(number)
+    return said_by
+
+
 def _rng(seed: int, voice: str, word: str, take: int) -> np.random.Generator:
     """Randomness that belongs to one clip, whatever else is spoken."""
     digest = hashlib.sha256(f"{seed}/{voice}/{word}/{take}".encode()).digest()
@@ -165,21 +194,21 @@ def _rng(seed: int, voice: str, word: str, take: int) -> np.random.Generator:
 
 
 def _write_clip(
-    path: Path, engine: Engine, voice: int, text: str, rng: np.random.Generator
+    path: Path, engine: Engine, voice: int, phrase: Phrase, rng: np.random.Generator
 ) -> None:
-    wave = _in_a_room(_spoken(engine, text, voice, rng), rng)
+    wave = _in_a_room(_spoken(engine, phrase, voice, rng), rng)
     with replacing(path) as partial:
         soundfile.write(partial, wave, RATE_HZ, subtype="PCM_16")
 
 
-def _spoken(engine: Engine, text: str, voice: int, rng: np.random.Generator) -> Array:
-    """The text alone at 16 kHz, its silent edges cut, its peak at 1."""
-    wave, rate = engine.speak(text, voice, rng)
+def _spoken(engine: Engine, phrase: Phrase, voice: int, rng: np.random.Generator) -> Array:
+    """The phrase alone at 16 kHz, its silent edges cut, its peak at 1."""
+    wave, rate = engine.speak(phrase.text, voice, rng, phrase.language)
     if rate != RATE_HZ:
         wave = soxr.resample(wave, rate, RATE_HZ)
     loud = np.flatnonzero(np.abs(wave) > 0.02 * np.abs(wave).max(initial=0.0))
     if not len(loud):
-        raise DatasetError(f"{engine.name} cannot say {text!r}; choose another spelling")
+        raise DatasetError(f"{engine.name} cannot say {phrase.text!r}; choose another spelling")
     wave = wave[loud[0] : loud[-1] + 1]
     peaked: Array = wave / np.abs(wave).max()
     return peaked

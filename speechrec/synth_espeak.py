@@ -2,8 +2,10 @@
 
 import ctypes
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import espeakng_loader
 import numpy as np
@@ -20,6 +22,7 @@ _VARIANTS = (
 # From speak_lib.h.
 _SYNCHRONOUS, _DONT_EXIT, _UTF8 = 2, 0x8000, 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
+_IPA = 2
 _CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
 )
@@ -34,22 +37,44 @@ class Espeak:
 
     def __init__(self) -> None:
         self._library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self._rate_hz = self._library.espeak_Initialize(
             _SYNCHRONOUS, 0, self._data_path().encode(), _DONT_EXIT
         )
         if self._rate_hz <= 0:
             raise SpeechrecError("eSpeak NG cannot read its data; reinstall espeakng-loader")
         self._blocks: list[Array] = []
+        self._chosen = ""
         # Kept, because the library holds on to it.
         self._callback = _CALLBACK(self._collect)
         self._library.espeak_SetSynthCallback(self._callback)
 
-    def speak(self, text: str, voice: int, rng: np.random.Generator) -> tuple[Array, int]:
+    def speaks(self, language: str) -> bool:
+        try:
+            self._choose(language)
+        except SpeechrecError:
+            return False
+        return True
+
+    def phonemes(self, text: str, language: str) -> str:
+        """The sounds of a text in the letters of the IPA, without stress and length."""
+        # To load a language takes longer than a word.
+        if language != self._chosen:
+            self._choose(language)
+        rest = ctypes.pointer(ctypes.c_char_p(text.encode()))
+        said = []
+        while rest.contents.value is not None:
+            clause = self._library.espeak_TextToPhonemes(rest, _UTF8, _IPA)
+            said.append(clause.decode())
+        return "".join(letter for letter in "".join(said) if category(letter) in ("Ll", "Lo"))
+
+    def speak(
+        self, text: str, voice: int, rng: np.random.Generator, language: str = "en"
+    ) -> tuple[Array, int]:
         base = np.random.default_rng((13, voice))
         speed, pitch, span = base.uniform(120, 210), base.uniform(20, 80), base.uniform(20, 80)
         accent, variant = self._who(voice)
-        if self._library.espeak_SetVoiceByName(f"{accent}+{variant}".encode()):
-            raise SpeechrecError(f"eSpeak NG has no voice {accent}+{variant}; upgrade it")
+        self._choose(f"{accent if language == 'en' else language}+{variant}")
         for parameter, value in (
             (_RATE, speed * rng.uniform(0.88, 1.12)),
             (_PITCH, pitch + rng.uniform(-6, 6)),
@@ -67,6 +92,11 @@ class Espeak:
     def voice_name(self, voice: int) -> str:
         accent, variant = self._who(voice)
         return f"espeak-{accent}-{variant.lower()}-{voice:03d}"
+
+    def _choose(self, voice: str) -> None:
+        if self._library.espeak_SetVoiceByName(voice.encode()):
+            raise SpeechrecError(f"eSpeak NG has no voice {voice}; upgrade it")
+        self._chosen = voice
 
     def _who(self, voice: int) -> tuple[str, str]:
         # The two lists' lengths share a factor, so the accent moves on with each round.
@@ -88,3 +118,9 @@ class Espeak:
         link = Path(self._shortcut.name) / path.name
         link.symlink_to(path, target_is_directory=True)
         return str(link)
+
+
+@cache
+def espeak() -> Espeak:
+    """The one there is: the library can be set up once in a process."""
+    return Espeak()

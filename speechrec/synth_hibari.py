@@ -14,7 +14,12 @@ class HibariVoices:
     def __init__(self) -> None:
         self._engine = Hibari()
 
-    def speak(self, text: str, voice: int, rng: np.random.Generator) -> tuple[Array, int]:
+    def speaks(self, language: str) -> bool:
+        return language == "en"
+
+    def speak(
+        self, text: str, voice: int, rng: np.random.Generator, language: str = "en"
+    ) -> tuple[Array, int]:
         speed, pitch = self._base(voice)
         # What is played faster is spoken slower, so that speed and pitch do not depend.
         speed *= float(rng.uniform(0.9, 1.1)) / pitch

@@ -9,11 +9,12 @@ from speechrec.errors import SpeechrecError
 from speechrec.features import Array
 
 _VOICES = ("en-US", "en-GB")
+_OTHERS = {"de": "de-DE", "es": "es-ES", "fr": "fr-FR", "it": "it-IT"}
 _RATE_HZ = 16_000
 
 
 class Pico:
-    """Two recorded voices; a pitch of their own makes more of them."""
+    """Two recorded voices of English; a pitch of their own makes more of them."""
 
     name = "SVOX Pico"
 
@@ -25,11 +26,16 @@ class Pico:
             )
         self._engine = NanoTTS()
 
-    def speak(self, text: str, voice: int, rng: np.random.Generator) -> tuple[Array, int]:
+    def speaks(self, language: str) -> bool:
+        return language == "en" or language in _OTHERS
+
+    def speak(
+        self, text: str, voice: int, rng: np.random.Generator, language: str = "en"
+    ) -> tuple[Array, int]:
         speed, pitch = self._base(voice)
         pcm = self._engine.speak(
             text,
-            voice=_VOICES[voice % len(_VOICES)],
+            voice=_OTHERS.get(language, _VOICES[voice % len(_VOICES)]),
             speed=speed * rng.uniform(0.9, 1.1),
             pitch=pitch * rng.uniform(0.96, 1.04),
         )

@@ -1,21 +1,32 @@
-"""Phrases of common English words in which no keyword is said."""
+"""Phrases of common words, English and others, in which no keyword is said."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from speechrec.errors import MissingExtraError
+from speechrec.synth import Phrase
 
 _COMMONEST = 8000
 _MOST_WORDS = 3
+# Languages with an alphabet, a word list and a voice, by their ISO 639-1 codes.
+_LANGUAGES = (
+    "cs", "de", "el", "es", "fi", "fr", "hu", "id", "it", "nl", "pl", "pt", "ro", "ru", "sv", "tr",
+)  # fmt: skip
+_COMMONEST_FOREIGN = 2000
+# So many sounds apart, a word of another language is another word than a keyword.
+_LEAST_APART = 2
+# As eSpeak calls British and American English.
+_ENGLISH = ("en", "en-us")
 # How Hibari writes stress, which does not make another word.
 _STRESS = str.maketrans("", "", "ˈˌ")
 
 
 def phrases(
     count: int, keywords: Sequence[str], *, seed: int, near_share: float = 0.5
-) -> list[str]:
-    """Words and phrases of up to three words, which make no sense.
+) -> list[Phrase]:
+    """English words and phrases of up to three words, which make no sense.
 
     The words are drawn from the 8,000 most frequent of English (Speer 2022, wordfreq), without the
     keywords and everything that sounds like one of them ("know", where "no" is a keyword).
@@ -57,6 +68,50 @@ def phrases(
     share = near_share if near.any() else 0.0
     weights = np.where(near, share / max(1, near.sum()), (1 - share) / (~near).sum())
     rng = np.random.default_rng((seed, 19))
+    return _phrases(rng, count, np.array(words), weights, "en")
+
+
+def foreign(count: int, keywords: Sequence[str], *, seed: int) -> list[Phrase]:
+    """As `phrases`, in sixteen other languages, of the 2,000 most frequent words of each.
+
+    Words within one sound of a keyword, as eSpeak NG says both, are left out.
+
+    Raises:
+        MissingExtraError: the word lists or eSpeak NG are not installed.
+    """
+    try:
+        from rapidfuzz.distance import Levenshtein
+        from wordfreq import top_n_list
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("speechrec synth --phrases", "synth", error.name) from error
+    try:
+        from speechrec.synth_espeak import espeak
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "speechrec synth --foreign-phrases", "synth-gpl", error.name
+        ) from error
+
+    pronounce = espeak().phonemes
+    taken = {pronounce(word, english) for word in keywords for english in _ENGLISH}
+    rng = np.random.default_rng((seed, 23))
+    made: list[Phrase] = []
+    for number, language in enumerate(_LANGUAGES):
+        words = [
+            word for word in top_n_list(language, _COMMONEST_FOREIGN)
+            if word.isalpha() and word not in keywords and min(
+                Levenshtein.distance(pronounce(word, language), said) for said in taken
+            ) >= _LEAST_APART
+        ]  # fmt: skip
+        share = len(range(number, count, len(_LANGUAGES)))
+        made += _phrases(rng, share, np.array(words), None, language)
+    return [made[number] for number in rng.permutation(count)]
+
+
+def _phrases(
+    rng: np.random.Generator, count: int, words: Any, weights: Any, language: str
+) -> list[Phrase]:
+    """So many phrases of one to three of the words."""
     lengths = rng.integers(1, _MOST_WORDS + 1, size=count)
-    drawn = rng.choice(np.array(words), size=lengths.sum(), p=weights)
-    return [" ".join(part) for part in np.split(drawn, np.cumsum(lengths)[:-1])]
+    drawn = rng.choice(words, size=lengths.sum(), p=weights)
+    parts = np.split(drawn, np.cumsum(lengths)[:-1]) if count else []
+    return [Phrase(" ".join(part), language) for part in parts]

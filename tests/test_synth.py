@@ -14,17 +14,25 @@ from speechrec.recordings import Corpus
 
 pytest.importorskip("py_nanotts")
 
-from speechrec.synth import RATE_HZ, synthesise
+from speechrec.features import Array
+from speechrec.synth import RATE_HZ, Phrase, synthesise
 
 
 def synth(
-    folder: Path, words: str, others: str, *, voices: int, phrases: int = 0, seed: int = 0
+    folder: Path,
+    words: str,
+    others: str,
+    *,
+    voices: int,
+    phrases: int = 0,
+    foreign: int = 0,
+    seed: int = 0,
 ) -> None:
     """Speak in a process of its own: SVOX Pico and TensorFlow cannot share one."""
     command = [
         sys.executable, "-m", "speechrec", "synth", "--out", str(folder), "--words", words,
         "--others", others, "--voices", str(voices), "--phrases", str(phrases),
-        "--seed", str(seed),
+        "--foreign-phrases", str(foreign), "--seed", str(seed),
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)
 
@@ -97,3 +105,42 @@ def test_phrases_are_unknown_words_of_all_voices(tmp_path: Path) -> None:
     waves = [soundfile.read(item.path)[0] for item in phrases]
     assert {len(wave) for wave in waves} == {RATE_HZ}
     assert all(np.abs(wave).max() > 0.03 for wave in waves)
+
+
+def test_foreign_phrases_are_said_by_those_who_can(tmp_path: Path) -> None:
+    """Each of them once, as unknown words, and none in the voice that knows English alone."""
+    pytest.importorskip("espeakng_loader")
+    pytest.importorskip("hibari")
+    synth(tmp_path / "x", "yes", "", voices=6, foreign=40)
+    items = [item for item in Corpus(tmp_path / "x") if isinstance(item, Recording)]
+    phrases = [item for item in items if item.word == "_unknown_"]
+    assert len(phrases) == 40
+    assert {item.speaker.split("-")[0] for item in phrases} == {"espeak", "pico"}
+    assert {item.speaker.split("-")[0] for item in items} == {"espeak", "pico", "hibari"}
+
+
+class Monoglot:
+    """An engine that cannot be asked for anything else."""
+
+    name = "Monoglot"
+
+    def speaks(self, language: str) -> bool:
+        return language == "en"
+
+    def speak(
+        self, text: str, voice: int, rng: np.random.Generator, language: str = "en"
+    ) -> tuple[Array, int]:
+        raise AssertionError(text)
+
+    def voice_name(self, voice: int) -> str:
+        return f"monoglot-{voice}"
+
+
+def test_a_language_that_nobody_speaks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is spoken, and it is named."""
+    monkeypatch.setattr("speechrec.synth.installed_engines", lambda: (Monoglot(),))
+    with pytest.raises(DatasetError, match="speaks 'fr'"):
+        synthesise(tmp_path / "x", ("yes",), (), voices=3, seed=0, phrases=[Phrase("oui", "fr")])
+    assert not (tmp_path / "x").exists()
