@@ -103,6 +103,9 @@ def synth(
     foreign_phrases: Annotated[
         int, typer.Option(min=0, help="Further phrases in sixteen other languages.")
     ] = 0,
+    in_turn: Annotated[
+        int, typer.Option(min=1, help="Phrases in one recording: altered copies take each in turn.")
+    ] = 1,
     voices: Annotated[int, typer.Option(min=3, help="Voices, spread over the parts.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of speeds, pitches and noise.")] = 0,
 ) -> None:
@@ -121,8 +124,9 @@ def synth(
         more += foreign(foreign_phrases, spoken, seed=seed)
     with console.clips_progress("speaking") as progress:
         made = synthesise(
-            out, spoken, unknown, voices=voices, seed=seed, phrases=more, progress=progress
-        )
+            out, spoken, unknown, voices=voices, seed=seed, phrases=more, in_turn=in_turn,
+            progress=progress,
+        )  # fmt: skip
     said = f"{made.words} words" + (f" and {made.phrases} phrases" if made.phrases else "")
     typer.echo(
         f"{made.clips} clips of {said} by {made.voices} synthetic voices "

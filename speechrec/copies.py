@@ -191,6 +191,8 @@ def make_copies(job: CopyJob) -> int:
 def altered_vector(wave: Array, clip: Clip, copy: int, job: CopyJob, noise: NoisePool) -> Array:
     """(1024,) float32, features of the clip's copy of that number."""
     rng = np.random.default_rng(_seed(clip, copy))
+    if clip.label == UNKNOWN:
+        wave = _second_in_turn(wave, copy, job.config)
     own = fit_clip(wave, job.config)
     if clip.label == SILENCE:
         altered = augment.altered_silence(rng, own, job.augment, noise.without_speech)
@@ -203,6 +205,25 @@ def altered_vector(wave: Array, clip: Clip, copy: int, job: CopyJob, noise: Nois
             samples=len(own), sample_rate_hz=job.config.sample_rate_hz,
         )  # fmt: skip
     return _vector(altered, job.config)
+
+
+def _second_in_turn(wave: Array, copy: int, config: FeatureConfig) -> Array:
+    """One of the seconds of a longer unknown recording in which something is said.
+
+    A recording below two seconds stays what it is: its word may stand anywhere in it.
+    """
+    seconds = wave[: len(wave) // config.clip_samples * config.clip_samples]
+    if len(seconds) <= config.clip_samples:
+        return wave
+    seconds = seconds.reshape(-1, config.clip_samples)
+    energies = np.square(seconds).sum(axis=1)
+    said = seconds[energies >= _SAID * energies.max()]
+    chosen: Array = said[copy % len(said)]
+    return chosen
+
+
+# 30 dB below the loudest second of a recording nothing is said; voices differ by less than that.
+_SAID = 1e-3
 
 
 def _vector(wave: Array, config: FeatureConfig) -> Array:

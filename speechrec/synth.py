@@ -84,6 +84,7 @@ def synthesise(
     voices: int,
     seed: int,
     phrases: Sequence[Phrase] = (),
+    in_turn: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Synthesised:
     """Write ``<word>/<voice>_nohash_<take>.wav``, one second each, for every word and voice.
@@ -94,6 +95,7 @@ def synthesise(
         voices: voices to use, shared between the installed engines.
         phrases: more for ``_unknown_``, each said once, in turn by the voices that speak its
             language.
+        in_turn: phrases in one recording, a second for each.
 
     Raises:
         DatasetError: ``folder`` has content, there is no word to speak, or nobody to speak one.
@@ -119,10 +121,15 @@ def synthesise(
             label, count = (word, str(take)) if word in words else (UNKNOWN, word)
             rng = _rng(seed, name, word, take)
             path = partial / label / f"{name}_nohash_{count}.wav"
-            _write_clip(path, engine, voice, Phrase(word), rng)
-        for n in said_by[number]:
-            path = partial / UNKNOWN / f"{name}_nohash_phrase{n}.wav"
-            _write_clip(path, engine, voice, phrases[n], _rng(seed, name, phrases[n].text, n))
+            _write(path, _clip(engine, voice, Phrase(word), rng))
+        for first in range(0, len(said_by[number]), in_turn):
+            together = said_by[number][first : first + in_turn]
+            path = partial / UNKNOWN / f"{name}_nohash_phrase{together[0]}.wav"
+            said = [
+                _clip(engine, voice, phrases[n], _rng(seed, name, phrases[n].text, n))
+                for n in together
+            ]
+            _write(path, np.concatenate(said))
         done += len(takes) + len(said_by[number])
         progress(done, total)
     names = tuple(engine.name for engine in engines)
@@ -193,10 +200,12 @@ def _rng(seed: int, voice: str, word: str, take: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
-def _write_clip(
-    path: Path, engine: Engine, voice: int, phrase: Phrase, rng: np.random.Generator
-) -> None:
-    wave = _in_a_room(_spoken(engine, phrase, voice, rng), rng)
+def _clip(engine: Engine, voice: int, phrase: Phrase, rng: np.random.Generator) -> Array:
+    """One second, (16000,) float32, in which the phrase is said."""
+    return _in_a_room(_spoken(engine, phrase, voice, rng), rng)
+
+
+def _write(path: Path, wave: Array) -> None:
     with replacing(path) as partial:
         soundfile.write(partial, wave, RATE_HZ, subtype="PCM_16")
 

@@ -382,6 +382,29 @@ def test_so_many_copies_have_neighbours(speaking: Path, tmp_path: Path) -> None:
     assert not (some[~among] == all_of_them[~among]).all(axis=1).any()
 
 
+def test_copies_of_a_long_unknown_recording_take_its_seconds_in_turn(
+    tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    """Every second in which something is said has its copies, one after the other, silence none."""
+    corpus = make_corpus(tmp_path / "corpus", words=("rise", "high"), speakers=12, takes=2)
+    low, high = (np.sin(np.arange(RATE) * 2 * np.pi * hz / RATE) for hz in (300, 3000))
+    for label, level in (("high", 0.5), ("rise", 0.4)):
+        parts = (level * low, 0.002 * high, 0.1 * high, level * low[: RATE // 2])
+        soundfile.write(corpus / label / "talker_nohash_0.wav", np.concatenate(parts), RATE)
+    words = DataConfig(words=("rise",), unknown_ratio=0)
+    extract(corpus, tmp_path / "store", dataclasses.replace(CONFIG, data=words))
+    training = load_features(tmp_path / "store", "training")
+    copies = made(tmp_path / "store", dataclasses.replace(STILL, views=6))
+    heard = {
+        clip.label: copies[number].reshape(5, 32, 32).mean(axis=2).argmax(axis=1)
+        for number, clip in enumerate(training.clips)
+        if Path(clip.path).name.startswith("talker")
+    }
+    assert [bool(band > 16) for band in heard[UNKNOWN]] == [False, True, False, True, False]
+    # Of a keyword nobody knows where else in a recording it is said.
+    assert len(set(heard["rise"])) == 1
+
+
 def test_without_unknown_words_nobody_has_neighbours(store: Path, tmp_path: Path) -> None:
     """A training part without unknown words has the copies it has without the setting."""
     assert UNKNOWN not in load_features(store, "training").labels

@@ -26,13 +26,14 @@ def synth(
     voices: int,
     phrases: int = 0,
     foreign: int = 0,
+    in_turn: int = 1,
     seed: int = 0,
 ) -> None:
     """Speak in a process of its own: SVOX Pico and TensorFlow cannot share one."""
     command = [
         sys.executable, "-m", "speechrec", "synth", "--out", str(folder), "--words", words,
         "--others", others, "--voices", str(voices), "--phrases", str(phrases),
-        "--foreign-phrases", str(foreign), "--seed", str(seed),
+        "--foreign-phrases", str(foreign), "--in-turn", str(in_turn), "--seed", str(seed),
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)
 
@@ -105,6 +106,22 @@ def test_phrases_are_unknown_words_of_all_voices(tmp_path: Path) -> None:
     waves = [soundfile.read(item.path)[0] for item in phrases]
     assert {len(wave) for wave in waves} == {RATE_HZ}
     assert all(np.abs(wave).max() > 0.03 for wave in waves)
+
+
+def test_phrases_in_turn_share_a_recording(tmp_path: Path) -> None:
+    """A recording holds, a second each, what would else be recordings of their own."""
+    synth(tmp_path / "one", "yes", "", voices=3, phrases=14)
+    synth(tmp_path / "three", "yes", "", voices=3, phrases=14, in_turn=3)
+    alone = {
+        path.name: soundfile.read(path)[0] for path in (tmp_path / "one" / "_unknown_").iterdir()
+    }
+    # Of 14 phrases the voices say 5, 5 and 4.
+    for path in (tmp_path / "three" / "_unknown_").iterdir():
+        voice, number = path.stem.split("phrase")
+        after = (n for n in range(int(number), 14) if f"{voice}phrase{n}.wav" in alone)
+        expected = [alone.pop(f"{voice}phrase{n}.wav") for n in list(after)[:3]]
+        np.testing.assert_array_equal(soundfile.read(path)[0], np.concatenate(expected))
+    assert not alone
 
 
 def test_foreign_phrases_are_said_by_those_who_can(tmp_path: Path) -> None:
