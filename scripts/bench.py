@@ -43,8 +43,8 @@ from speechrec.audio import read_audio
 from speechrec.bundle import read_bundle
 from speechrec.calibrate import scaled
 from speechrec.config import FeatureConfig
-from speechrec.features import fit_clip
 from speechrec.files import write_json
+from speechrec.placing import fit_clip
 
 # Neither silence nor a limit on unknown words: every file is one clip, no clip is without a file.
 EVERY_FILE = ("--set", "data.silence_percent=0", "--set", "data.unknown_ratio=0")
@@ -90,7 +90,7 @@ def our_features(paths: Sequence[str]) -> float:
     import numpy as np
 
     from speechrec.audio import read_audio
-    from speechrec.features import fit_clip
+    from speechrec.placing import fit_clip
     from speechrec.shards import front_end_of
 
     config = FeatureConfig()

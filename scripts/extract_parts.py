@@ -22,7 +22,7 @@ from scipy.fftpack import rfft
 
 from speechrec import audio
 from speechrec.config import FeatureConfig
-from speechrec.features import fit_clip
+from speechrec.placing import fit_clip
 from speechrec.shards import front_end_of
 
 

@@ -20,11 +20,11 @@ import numpy as np
 
 from speechrec import audio, augment, store
 from speechrec.config import PARTS, SILENCE, UNKNOWN
-from speechrec.dataset import Clip
 from speechrec.evaluate import Report, evaluate
 from speechrec.files import replacing, write_text
 from speechrec.negatives import find_negatives
 from speechrec.recognizer import Recognizer
+from speechrec.recording import Clip
 from speechrec.shards import read_clip
 from speechrec.stream_evaluate import StreamFigures, evaluate_streams
 from speechrec.thresholds import count_false_alarms

@@ -16,7 +16,8 @@ import numpy as np
 from speechrec import locate, store
 from speechrec.config import UNKNOWN
 from speechrec.copies import recording
-from speechrec.features import Array, fit_clip
+from speechrec.features import Array
+from speechrec.placing import fit_clip
 from speechrec.recognizer import Recognizer
 from speechrec.shards import read_clip
 

@@ -15,9 +15,10 @@ import scipy.fft
 from speechrec.batches import Batches, answers
 from speechrec.config import SILENCE, UNKNOWN, FeatureConfig, ModelConfig, TrainConfig
 from speechrec.copies import recording
-from speechrec.features import Array, block_samples, excess_energy, fit_clip, loud_blocks
+from speechrec.features import Array
 from speechrec.model import band_statistics
 from speechrec.optimizer import compiled
+from speechrec.placing import block_samples, excess_energy, fit_clip, loud_blocks
 from speechrec.shards import front_end_of, read_clip
 from speechrec.store import FeatureSet
 

@@ -22,12 +22,13 @@ import numpy.typing as npt
 
 from speechrec import augment, store
 from speechrec.config import SILENCE, UNKNOWN, AugmentConfig, FeatureConfig, sha256_json
-from speechrec.dataset import Clip, Stretch
 from speechrec.errors import AudioError, DatasetError
-from speechrec.features import Array, excess_energy, fit_clip, off_centre
+from speechrec.features import Array
 from speechrec.files import replacing, write_json, write_text
 from speechrec.noise_pool import OTHERS, NoisePool, said, spoken
 from speechrec.parallel import in_order, processes
+from speechrec.placing import excess_energy, fit_clip, off_centre
+from speechrec.recording import Clip, Stretch
 from speechrec.shards import front_end_of, read_clip
 from speechrec.store import FeatureSet, StoredClip
 

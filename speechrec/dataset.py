@@ -4,52 +4,17 @@ A `Plan` is made in two walks over the corpus: one counts, the other yields clip
 planning a million clips takes no more memory than planning a hundred.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
 
 from speechrec.config import PARTS, SILENCE, UNKNOWN, DataConfig, Part
-from speechrec.errors import AudioError, DatasetError
-from speechrec.recording import Fault, Recording
+from speechrec.errors import DatasetError
+from speechrec.recording import Clip, Fault, Recording, Stretch
 from speechrec.recordings import SPEECH_COMMANDS_WORDS, Corpus
-from speechrec.sndfile import SoundInfo, read_info
+from speechrec.silence import Silence, find_noise
 from speechrec.splits import Splitter, group_of, percentile
-
-# Levels of silence clips relative to the noise recording they are cut from.
-_QUIETEST_DB, _LOUDEST_DB = -40.0, 0.0
-# One training silence in this many is all but digital zeros, as from a muted microphone.
-_MUTED_EVERY, _MUTED_DB = 20, -100.0
-_SILENCE_S = 1.0
-
-
-class Clip(NamedTuple):
-    """One second of the dataset, before it is read.
-
-    ``word`` is what was said, ``label`` what the network learns to answer. ``path`` is empty for
-    noise that is made, not read: ``word`` then names its colour and ``offset_s`` seeds it.
-    """
-
-    path: str
-    label: str
-    word: str
-    speaker: str
-    part: Part
-    offset_s: float = 0.0
-    duration_s: float | None = None
-    gain_db: float = 0.0
-
-
-class Stretch(NamedTuple):
-    """Part of a noise recording, in seconds."""
-
-    path: str
-    start_s: float
-    stop_s: float
 
 
 @dataclass(slots=True)
@@ -65,7 +30,7 @@ class Plan:
     _config: DataConfig = field(repr=False)
     _splitter: Splitter = field(repr=False)
     _unknown_share: float = field(repr=False)
-    _noise: "_Noise" = field(repr=False)
+    _silence: Silence = field(repr=False)
 
     def clips(self) -> Iterator[Clip]:
         words = set(self.labels)
@@ -83,11 +48,11 @@ class Plan:
             )
         for part in PARTS:
             share = self._config.silence_percent / 100
-            yield from self._noise.clips(part, round(counts[part] * share))
+            yield from self._silence.clips(part, round(counts[part] * share))
 
-    def training_noise(self) -> tuple["Stretch", ...]:
+    def training_noise(self) -> tuple[Stretch, ...]:
         """The noise that training may hear; empty where the corpus has none."""
-        return tuple(self._noise.stretches("training"))
+        return tuple(self._silence.stretches("training"))
 
 
 def plan_dataset(
@@ -111,7 +76,7 @@ def plan_dataset(
     share = 1.0
     if config.unknown_ratio and others > config.unknown_ratio * keywords / len(words):
         share = config.unknown_ratio * keywords / len(words) / others
-    noise, noise_faults, noise_notes = _find_noise(corpus, config)
+    silence, noise_faults, noise_notes = find_noise(corpus, config)
     labels = list(words)
     if others:
         labels.append(UNKNOWN)
@@ -128,7 +93,7 @@ def plan_dataset(
     return Plan(
         tuple(labels), round(spoken * (1 + config.silence_percent / 100)),
         survey.faults + noise_faults, notes + noise_notes,
-        corpus, config, splitter, share, noise,
+        corpus, config, splitter, share, silence,
     )  # fmt: skip
 
 
@@ -227,66 +192,3 @@ def _is_drawn(item: Recording, share: float) -> bool:
     # Segments of one recording are drawn one by one.
     key += f"@{item.offset_s:g}" if item.offset_s else ""
     return share >= 1 or percentile(key) < share * 100
-
-
-@dataclass(frozen=True, slots=True)
-class _Noise:
-    """Noise recordings, each cut in time into one stretch for every part."""
-
-    files: tuple[tuple[str, SoundInfo], ...]
-    config: DataConfig
-
-    def stretches(self, part: Part) -> list[Stretch]:
-        """The stretches of this part that are long enough to cut a clip from."""
-        return [
-            Stretch(path, *bounds)
-            for path, info in self.files
-            if (bounds := self._stretch(info.duration_s, part))[1] - bounds[0] >= _SILENCE_S
-        ]
-
-    def clips(self, part: Part, count: int) -> Iterator[Clip]:
-        if not count:
-            return
-        digest = hashlib.sha256(f"silence/{part}".encode()).digest()
-        rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-        stretches = self.stretches(part)
-        for index in range(count):
-            gain_db = round(float(rng.uniform(_QUIETEST_DB, _LOUDEST_DB)), 1)
-            if part == "training" and index % _MUTED_EVERY == 0:
-                gain_db = _MUTED_DB
-            if stretches:
-                path, start, stop = stretches[index % len(stretches)]
-                offset_s = round(float(rng.uniform(start, stop - _SILENCE_S)), 4)
-                word = Path(path).stem
-            else:
-                path, word = "", NOISE_COLOURS[index % len(NOISE_COLOURS)]
-                # Each part makes noise of its own.
-                offset_s = float(PARTS.index(part) * 10_000_000 + index)
-            yield Clip(path, SILENCE, word, "", part, offset_s, _SILENCE_S, gain_db)
-
-    def _stretch(self, duration_s: float, part: Part) -> tuple[float, float]:
-        """Validation, testing and training follow one another in time."""
-        first = duration_s * self.config.validation_percent / 100
-        second = first + duration_s * self.config.testing_percent / 100
-        return {
-            "validation": (0.0, first), "testing": (first, second), "training": (second, duration_s)
-        }[part]  # fmt: skip
-
-
-NOISE_COLOURS = ("white", "pink", "brown")
-
-
-def _find_noise(corpus: Corpus, config: DataConfig) -> tuple[_Noise, list[Fault], list[str]]:
-    files, faults = [], []
-    for path in corpus.noise_files():
-        try:
-            files.append((str(path), read_info(path)))
-        except AudioError as error:
-            faults.append(Fault.of(str(path), error))
-    notes = []
-    if config.silence_percent and not files:
-        notes.append(
-            "there is no _background_noise_ folder: silence is made of synthetic noise, so figures "
-            "for it say little about real rooms"
-        )
-    return _Noise(tuple(files), config), faults, notes

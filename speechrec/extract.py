@@ -18,12 +18,12 @@ from typing import Any
 
 from speechrec import store
 from speechrec.config import PARTS, SILENCE, Config
-from speechrec.dataset import Clip, Plan, Stretch, plan_dataset
+from speechrec.dataset import Plan, plan_dataset
 from speechrec.errors import DatasetError
 from speechrec.features import mel_filterbank
 from speechrec.files import replace_folder, replacing, write_json
 from speechrec.parallel import in_order, processes
-from speechrec.recording import Fault
+from speechrec.recording import Clip, Fault, Stretch
 from speechrec.shards import Finished, Job, dumps, front_end_of, make_shard, shard_rows
 
 SHARD_CLIPS = 512

@@ -13,11 +13,11 @@ import numpy as np
 import soundfile
 
 from speechrec.errors import AudioError, DatasetError
+from speechrec.events import Event
 from speechrec.files import replacing
 from speechrec.negatives import Negative, file_events
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
-from speechrec.stream import Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from speechrec.config import Part
 from speechrec.errors import DatasetError
+from speechrec.events import Event, find_events
 from speechrec.recognizer import Recognizer
 from speechrec.recordings import SpeakerPattern, sound_files
 from speechrec.sources import file_blocks
 from speechrec.splits import percentile
-from speechrec.stream import Event, find_events
 
 # Rates of false alarms need hours of sound, so the parts that measure get half of the speakers.
 _VALIDATION_BELOW, _TESTING_BELOW = 25.0, 50.0

@@ -7,9 +7,11 @@ import numpy as np
 
 from speechrec import audio, augment
 from speechrec.config import FeatureConfig
-from speechrec.dataset import NOISE_COLOURS, Clip, Stretch
-from speechrec.features import Array, block_samples, excess_energy, fit_clip, loud_blocks
+from speechrec.features import Array
+from speechrec.placing import block_samples, excess_energy, fit_clip, loud_blocks
+from speechrec.recording import Clip, Stretch
 from speechrec.shards import read_clip
+from speechrec.silence import NOISE_COLOURS
 
 # So many words may be said beside or behind others.
 OTHERS = 512

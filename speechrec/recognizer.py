@@ -13,7 +13,8 @@ from speechrec.bundle import Bundle, read_bundle
 from speechrec.calibrate import scaled
 from speechrec.config import SILENCE, UNKNOWN
 from speechrec.errors import BundleError, SpeechrecError
-from speechrec.features import Array, FrontEnd, fit_clip
+from speechrec.features import Array, FrontEnd
+from speechrec.placing import fit_clip
 
 PREDICT_SIGNATURE, DROPOUT_SIGNATURE = "predict", "dropout"
 

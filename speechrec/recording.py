@@ -1,4 +1,4 @@
-"""One labelled recording, or why it is none."""
+"""One labelled recording, the clip that is made of it, or why there is none."""
 
 import os
 from dataclasses import dataclass
@@ -21,6 +21,31 @@ class Recording(NamedTuple):
     part: Part | None = None
     offset_s: float = 0.0
     duration_s: float | None = None
+
+
+class Clip(NamedTuple):
+    """One second of the dataset, before it is read.
+
+    ``word`` is what was said, ``label`` what the network learns to answer. ``path`` is empty for
+    noise that is made, not read: ``word`` then names its colour and ``offset_s`` seeds it.
+    """
+
+    path: str
+    label: str
+    word: str
+    speaker: str
+    part: Part
+    offset_s: float = 0.0
+    duration_s: float | None = None
+    gain_db: float = 0.0
+
+
+class Stretch(NamedTuple):
+    """Part of a noise recording, in seconds."""
+
+    path: str
+    start_s: float
+    stop_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ import numpy as np
 
 from speechrec import audio, augment, store
 from speechrec.config import SILENCE, FeatureConfig
-from speechrec.dataset import Clip
 from speechrec.errors import AudioError
-from speechrec.features import Array, FrontEnd, fit_clip
+from speechrec.features import Array, FrontEnd
 from speechrec.files import replacing
-from speechrec.recording import Fault
+from speechrec.placing import fit_clip
+from speechrec.recording import Clip, Fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from speechrec.errors import DatasetError
+from speechrec.events import Event
 from speechrec.features import Array
 from speechrec.labels import Command, read_labels
 from speechrec.mix import INFO_NAME
@@ -19,7 +20,7 @@ from speechrec.mix_config import condition_name
 from speechrec.negatives import file_events
 from speechrec.recognizer import Recognizer
 from speechrec.recordings import sound_files
-from speechrec.stream import Decider, Detection, Event
+from speechrec.stream import Decider, Detection
 
 # The middle of a detection may be so far outside the word.
 _TOLERANCE_S = 0.25

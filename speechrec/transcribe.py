@@ -10,10 +10,11 @@ import numpy as np
 
 from speechrec.audio import Source, read_audio
 from speechrec.errors import AudioError, SpeechrecError
+from speechrec.events import Event, find_events
 from speechrec.features import Array
 from speechrec.recognizer import Prediction, Recognizer, Uncertainty
 from speechrec.sources import file_blocks
-from speechrec.stream import Decider, Detection, Event, find_events
+from speechrec.stream import Decider, Detection
 
 # A sound up to this long is taken for one word with silence around it.
 WORD_S = 2.0

@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechrec.config import PARTS, SILENCE, UNKNOWN, DataConfig
-from speechrec.dataset import NOISE_COLOURS, Clip, Plan, plan_dataset
+from speechrec.dataset import Plan, plan_dataset
 from speechrec.errors import DatasetError
-from speechrec.recording import Recording
+from speechrec.recording import Clip, Recording
 from speechrec.recordings import SPEECH_COMMANDS_WORDS
+from speechrec.silence import NOISE_COLOURS
 from speechrec.splits import Splitter
 
 RATE = 16_000

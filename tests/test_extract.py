@@ -19,10 +19,11 @@ import soundfile
 from speechrec import extract as extract_module
 from speechrec.audio import read_audio
 from speechrec.config import PARTS, SILENCE, UNKNOWN, Config, DataConfig, FeatureConfig
-from speechrec.dataset import Clip
 from speechrec.errors import AudioError, DatasetError
 from speechrec.extract import extract
-from speechrec.features import clip_features, fit_clip
+from speechrec.features import clip_features
+from speechrec.placing import fit_clip
+from speechrec.recording import Clip
 from speechrec.shards import read_clip
 from speechrec.store import StoredClip, load_features, load_info, shard_name, stored_clips
 

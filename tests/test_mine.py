@@ -12,10 +12,10 @@ from conftest import speak
 from speechrec.config import UNKNOWN, DataConfig
 from speechrec.dataset import plan_dataset
 from speechrec.errors import DatasetError
+from speechrec.events import Event, find_events
 from speechrec.mine import Mined, mine
 from speechrec.negatives import find_negatives
 from speechrec.recognizer import Recognizer
-from speechrec.stream import Event, find_events
 
 RATE = 16_000
 Array = npt.NDArray[np.float32]

@@ -10,10 +10,10 @@ from conftest import speak
 
 from speechrec.config import PARTS, Part
 from speechrec.errors import AudioError, ConfigError, DatasetError
+from speechrec.events import find_events
 from speechrec.locate import installed_models
 from speechrec.negatives import Negative, file_events, find_negatives
 from speechrec.recognizer import Recognizer
-from speechrec.stream import find_events
 
 RATE = 16_000
 

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from speechrec.augment import coloured_noise
 from speechrec.config import SILENCE, UNKNOWN
 from speechrec.errors import AudioError, ConfigError, SpeechrecError
+from speechrec.events import Event, EventFinder, find_events
 from speechrec.features import FrontEnd, clip_features
 from speechrec.locate import installed_models
 from speechrec.recognizer import Recognizer
-from speechrec.stream import Decider, Detection, Detector, Event, EventFinder, find_events
+from speechrec.stream import Decider, Detection, Detector
 
 RATE = 16_000
 # Of a made-up word, the part that is within 17 dB of its loudest.

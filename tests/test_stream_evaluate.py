@@ -13,9 +13,9 @@ from conftest import speak
 
 from speechrec.config import SILENCE, UNKNOWN
 from speechrec.errors import AudioError, DatasetError
+from speechrec.events import Event
 from speechrec.labels import Command, write_labels
 from speechrec.recognizer import Recognizer
-from speechrec.stream import Event
 from speechrec.stream_evaluate import (
     Heard,
     StreamFigures,
