@@ -57,21 +57,22 @@ SENTENCES := --speaker-pattern '^[^-]+-([^-]+)-'
 EXTRACT := $(BIN)/speechrec extract data/speech_commands --config configs/commands-en.toml \
 	--unknown runs/mined
 VOICES := $(BIN)/speechrec synth --voices 150 --others ''
-# Fewer copies, because there are more clips.
-TEACHER := $(BIN)/speechrec train --only-teacher --set augment.views=12
+TEACHER := $(BIN)/speechrec train --only-teacher
 model: $(VENV)/.installed
-	rm -rf runs/mined runs/voices runs/voices-near
+	rm -rf runs/mined runs/voices runs/voices-turn
 	$(BIN)/speechrec mine data/negative_speech --part training $(SENTENCES) --least 0 \
 	    --model commands-en --out runs/mined
 	$(VOICES) --phrases 7500 --near-misses 0.1 --out runs/voices
 	$(EXTRACT) --also runs/voices --out runs/features-voices
-	$(TEACHER) --features runs/features-voices --out runs/teacher
-	$(VOICES) --phrases 12000 --near-misses 0.5 --out runs/voices-near
-	$(EXTRACT) --also runs/voices-near --out runs/features-near
-	$(TEACHER) --features runs/features-near --out runs/teacher-near --set train.seed=1
+	$(TEACHER) --features runs/features-voices --out runs/teacher --set augment.views=12
+	$(VOICES) --seed 1 --phrases 36000 --near-misses 0.5 --foreign-phrases 28000 --in-turn 4 \
+	    --out runs/voices-turn
+	$(EXTRACT) --also runs/voices-turn --out runs/features-turn
+	$(TEACHER) --features runs/features-turn --out runs/teacher-turn --set train.seed=1 \
+	    --set teacher.train.epochs=4
 	$(EXTRACT) --out runs/features
 	$(BIN)/speechrec train --features runs/features --out runs/commands-en \
-	    --teacher runs/teacher --teacher runs/teacher-near --set export.int8=true
+	    --teacher runs/teacher --teacher runs/teacher-turn --set export.int8=true
 	$(BIN)/speechrec calibrate runs/commands-en --negatives data/negative_speech \
 	    --part validation $(SENTENCES)
 	$(BIN)/speechrec mix --features runs/features --negatives data/negative_speech --out runs/mix

@@ -27,7 +27,7 @@ FIGURES = (
     "unknown_refused", "keywords_accepted",
 )  # fmt: skip
 
-TAUGHT_BY = {"commands": [Path("runs/teacher"), Path("runs/teacher-near")]}
+TAUGHT_BY = {"commands": [Path("runs/teacher"), Path("runs/teacher-turn")]}
 SHARING = ("commands-cnn",)
 
 
