@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("--features", type=Path, default=Path("runs/features"))
     parser.add_argument(
         "--teachers", type=Path, nargs="+",
-        default=[Path("runs/teacher"), Path("runs/teacher-near")],
+        default=[Path("runs/teacher"), Path("runs/teacher-turn")],
     )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("runs/recipe"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
