@@ -59,7 +59,7 @@ EXTRACT := $(BIN)/speechrec extract data/speech_commands --config configs/comman
 VOICES := $(BIN)/speechrec synth --voices 150 --others ''
 TEACHER := $(BIN)/speechrec train --only-teacher
 model: $(VENV)/.installed
-	rm -rf runs/mined runs/voices runs/voices-turn
+	rm -rf runs/mined runs/voices runs/voices-turn runs/voices-held-out
 	$(BIN)/speechrec mine data/negative_speech --part training $(SENTENCES) --least 0 \
 	    --model commands-en --out runs/mined
 	$(VOICES) --phrases 7500 --near-misses 0.1 --out runs/voices
@@ -73,8 +73,9 @@ model: $(VENV)/.installed
 	$(EXTRACT) --out runs/features
 	$(BIN)/speechrec train --features runs/features --out runs/commands-en \
 	    --teacher runs/teacher --teacher runs/teacher-turn --set export.int8=true
-	$(BIN)/speechrec calibrate runs/commands-en --negatives data/negative_speech \
-	    --part validation $(SENTENCES)
+	$(VOICES) --held-out --phrases 5000 --near-misses 0.3 --foreign-phrases 4000 \
+	    --out runs/voices-held-out
+	$(BIN)/speechrec calibrate runs/commands-en --negatives runs/voices-held-out/_unknown_
 	$(BIN)/speechrec mix --features runs/features --negatives data/negative_speech --out runs/mix
 	$(BIN)/python scripts/model_card.py runs/commands-en/commands-en.speechrec
 

@@ -119,7 +119,7 @@ def card(
     target = manifest["stream"]["target_fa_per_hour"]
     hours = manifest["stream"]["negatives_hours"]
     thresholds = ", ".join(
-        f"{label} {value:.3f}" for label, value in recognizer.stream_thresholds.items()
+        f"{label} {value:.4f}" for label, value in recognizer.stream_thresholds.items()
     )
     clips = {
         part: sum(label["clips"] for label in labels.values())
@@ -185,9 +185,9 @@ not hear:
 ## In long recordings
 
 Thresholds for streams: {thresholds}.
-They aim at {target:g} false alarms an hour, extrapolated from {60 * hours:.0f} minutes of read
-sentences without commands. False alarms in {60 * alarms[1]:.0f} more minutes by other speakers:
-{alarms[0]}.
+They aim at {target:g} false alarms an hour, extrapolated from {hours:.1f} hours of words that
+training never had, said by synthetic voices it never had, many of them near-misses of commands.
+False alarms in {60 * alarms[1]:.0f} minutes of read sentences by people: {alarms[0]}.
 
 Testing clips mixed into recordings with unknown words, sentences and noise; commands taken for
 another one count as missed and as false alarms:
@@ -199,7 +199,8 @@ another one count as missed and as false alarms:
 ## Limits
 
 - A command is a word by itself, with a pause around it. In a short sound the loudest second counts.
-- How seldom false alarms are is known for minutes of read sentences, not for a living room.
+- How seldom false alarms are is known for synthetic voices, minutes of read sentences and hours of
+  telephone prompts, not for a living room.
 - English, as volunteers said it into their own computers in 2017 and 2018; accents and children's
   voices are as rare in it as they were among them.
 - Silence was made of six noise recordings. Music, television and crosstalk are not in it.

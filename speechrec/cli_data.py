@@ -106,7 +106,16 @@ def synth(
     in_turn: Annotated[
         int, typer.Option(min=1, help="Phrases in one recording: altered copies take each in turn.")
     ] = 1,
-    voices: Annotated[int, typer.Option(min=3, help="Voices, spread over the parts.")] = 100,
+    held_out: Annotated[
+        bool,
+        typer.Option(
+            "--held-out",
+            help="Voices and phrases that are never heard without it: to calibrate with.",
+        ),
+    ] = False,
+    voices: Annotated[
+        int, typer.Option(min=3, max=3000, help="Voices, spread over the parts.")
+    ] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of speeds, pitches and noise.")] = 0,
 ) -> None:
     """Speak words with synthetic voices, for a first recogniser without any recordings."""
@@ -119,13 +128,16 @@ def synth(
     unknown = (
         OTHER_WORDS if others is None else tuple(filter(None, map(str.strip, others.split(","))))
     )
-    more = english(phrases, spoken, seed=seed, near_share=near_misses) if phrases else []
+    more = (
+        english(phrases, spoken, seed=seed, near_share=near_misses, held_out=held_out)
+        if phrases else []
+    )  # fmt: skip
     if foreign_phrases:
-        more += foreign(foreign_phrases, spoken, seed=seed)
+        more += foreign(foreign_phrases, spoken, seed=seed, held_out=held_out)
     with console.clips_progress("speaking") as progress:
         made = synthesise(
             out, spoken, unknown, voices=voices, seed=seed, phrases=more, in_turn=in_turn,
-            progress=progress,
+            held_out=held_out, progress=progress,
         )  # fmt: skip
     said = f"{made.words} words" + (f" and {made.phrases} phrases" if made.phrases else "")
     typer.echo(

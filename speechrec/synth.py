@@ -25,6 +25,8 @@ from speechrec.files import replace_folder, replacing, write_text
 RATE_HZ = 16_000
 _CLIP_SAMPLES = RATE_HZ
 _KEYWORD_TAKES = 3
+# The number of an engine's first voice that speaks only where it is held out.
+_FIRST_HELD_OUT = 1000
 _LEAST_SNR_DB, _MOST_SNR_DB = 10.0, 45.0
 _QUIETEST_PEAK_DB, _LOUDEST_PEAK_DB = -24.0, -1.0
 
@@ -85,6 +87,7 @@ def synthesise(
     seed: int,
     phrases: Sequence[Phrase] = (),
     in_turn: int = 1,
+    held_out: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Synthesised:
     """Write ``<word>/<voice>_nohash_<take>.wav``, one second each, for every word and voice.
@@ -96,6 +99,7 @@ def synthesise(
         phrases: more for ``_unknown_``, each said once, in turn by the voices that speak its
             language.
         in_turn: phrases in one recording, a second for each.
+        held_out: by voices that never speak otherwise.
 
     Raises:
         DatasetError: ``folder`` has content, there is no word to speak, or nobody to speak one.
@@ -111,7 +115,7 @@ def synthesise(
         raise DatasetError("expected words to speak, got none; name some with --words yes,no")
     engines = installed_engines()
     partial = folder.with_name(folder.name + ".partial")
-    cast = list(_cast(engines, voices))
+    cast = list(_cast(engines, voices, first=_FIRST_HELD_OUT if held_out else 0))
     takes = [(word, take) for word in spoken for take in range(_takes(word, words))]
     said_by = _said_by(phrases, cast)
     total, done = len(cast) * len(takes) + len(phrases), 0
@@ -174,10 +178,10 @@ def _takes(word: str, keywords: tuple[str, ...]) -> int:
     return _KEYWORD_TAKES if word in keywords else 1
 
 
-def _cast(engines: tuple[Engine, ...], voices: int) -> Iterator[tuple[Engine, int]]:
-    """Voices in turn from the engines."""
+def _cast(engines: tuple[Engine, ...], voices: int, *, first: int) -> Iterator[tuple[Engine, int]]:
+    """Voices in turn from the engines, each engine's from a number on."""
     for number in range(voices):
-        yield engines[number % len(engines)], number // len(engines)
+        yield engines[number % len(engines)], first + number // len(engines)
 
 
 def _said_by(phrases: Sequence[Phrase], cast: list[tuple[Engine, int]]) -> list[list[int]]:

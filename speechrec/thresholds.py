@@ -18,9 +18,10 @@ LEAST_THRESHOLD = 0.5
 _MOST_LOGIT = 14.0
 # A rate that so many false alarms of each command bear out is counted; below, it is extrapolated.
 _COUNTED = 5.0
-# The tail: this share of all that was heard, but not so few that chance rules.
+# The tail: this share of all that was heard, but not so few that chance rules, nor so many that
+# most of them are no tail any more.
 _TAIL_SHARE = 0.1
-_LEAST_TAIL = 20
+_LEAST_TAIL, _MOST_TAIL = 20, 150
 # Log-odds have a tail between an exponential one and one with a nearby end.
 _LEAST_SHAPE = -0.5
 
@@ -126,7 +127,8 @@ class _Tail:
     def fit(cls, logits: npt.NDArray[np.float64]) -> "_Tail":
         """From log-odds in any order."""
         ordered = np.sort(logits)[::-1]
-        count = min(max(round(_TAIL_SHARE * len(ordered)), _LEAST_TAIL), len(ordered) - 1)
+        count = min(max(round(_TAIL_SHARE * len(ordered)), _LEAST_TAIL), _MOST_TAIL)
+        count = min(count, len(ordered) - 1)
         if count < 2:
             # Next to nothing was heard.
             return cls(0.0, 1.0, 0.0)

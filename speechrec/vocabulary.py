@@ -1,6 +1,6 @@
 """Phrases of common words, English and others, in which no keyword is said."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,13 +8,14 @@ import numpy as np
 from speechrec.errors import MissingExtraError
 from speechrec.synth import Phrase
 
-_COMMONEST = 8000
+# How many of the most frequent words are said, and up to which rank there are more to hold out.
+_COMMONEST, _HELD_OUT = 8000, 24_000
 _MOST_WORDS = 3
 # Languages with an alphabet, a word list and a voice, by their ISO 639-1 codes.
 _LANGUAGES = (
     "cs", "de", "el", "es", "fi", "fr", "hu", "id", "it", "nl", "pl", "pt", "ro", "ru", "sv", "tr",
 )  # fmt: skip
-_COMMONEST_FOREIGN = 2000
+_COMMONEST_FOREIGN, _HELD_OUT_FOREIGN = 2000, 5000
 # So many sounds apart, a word of another language is another word than a keyword.
 _LEAST_APART = 2
 # As eSpeak calls British and American English.
@@ -24,7 +25,12 @@ _STRESS = str.maketrans("", "", "ˈˌ")
 
 
 def phrases(
-    count: int, keywords: Sequence[str], *, seed: int, near_share: float = 0.5
+    count: int,
+    keywords: Sequence[str],
+    *,
+    seed: int,
+    near_share: float = 0.5,
+    held_out: bool = False,
 ) -> list[Phrase]:
     """English words and phrases of up to three words, which make no sense.
 
@@ -34,6 +40,7 @@ def phrases(
     Args:
         near_share: share of the words that are near-misses: no more than half of a keyword's
             sounds are other sounds in them, left out or put in ("now" for "no", "star" for "stop").
+        held_out: words that are never said otherwise: the next 16,000.
 
     Raises:
         MissingExtraError: the word list or the pronunciations are not installed.
@@ -52,7 +59,7 @@ def phrases(
 
     taken = {sound(word) for word in keywords}
     sounds = {
-        word: sound(word) for word in top_n_list("en", _COMMONEST)
+        word: sound(word) for word in _ranked(top_n_list, "en", _COMMONEST, _HELD_OUT, held_out)
         if word.isascii() and word.isalpha()
     }  # fmt: skip
     words = [word for word, said in sounds.items() if said not in taken]
@@ -71,8 +78,12 @@ def phrases(
     return _phrases(rng, count, np.array(words), weights, "en")
 
 
-def foreign(count: int, keywords: Sequence[str], *, seed: int) -> list[Phrase]:
+def foreign(
+    count: int, keywords: Sequence[str], *, seed: int, held_out: bool = False
+) -> list[Phrase]:
     """As `phrases`, in sixteen other languages, of the 2,000 most frequent words of each.
+
+    Held out are the next 3,000 of each.
 
     Words within one sound of a keyword, as eSpeak NG says both, are left out.
 
@@ -97,7 +108,10 @@ def foreign(count: int, keywords: Sequence[str], *, seed: int) -> list[Phrase]:
     made: list[Phrase] = []
     for number, language in enumerate(_LANGUAGES):
         words = [
-            word for word in top_n_list(language, _COMMONEST_FOREIGN)
+            word
+            for word in _ranked(
+                top_n_list, language, _COMMONEST_FOREIGN, _HELD_OUT_FOREIGN, held_out
+            )
             if word.isalpha() and word not in keywords and min(
                 Levenshtein.distance(pronounce(word, language), said) for said in taken
             ) >= _LEAST_APART
@@ -105,6 +119,17 @@ def foreign(count: int, keywords: Sequence[str], *, seed: int) -> list[Phrase]:
         share = len(range(number, count, len(_LANGUAGES)))
         made += _phrases(rng, share, np.array(words), None, language)
     return [made[number] for number in rng.permutation(count)]
+
+
+def _ranked(
+    top_n_list: Callable[[str, int], list[str]],
+    language: str,
+    said: int,
+    known: int,
+    held_out: bool,
+) -> list[str]:
+    """The ``said`` most frequent words of a language, or those after them up to ``known``."""
+    return top_n_list(language, known)[said:] if held_out else top_n_list(language, said)
 
 
 def _phrases(

@@ -27,6 +27,7 @@ def synth(
     phrases: int = 0,
     foreign: int = 0,
     in_turn: int = 1,
+    held_out: bool = False,
     seed: int = 0,
 ) -> None:
     """Speak in a process of its own: SVOX Pico and TensorFlow cannot share one."""
@@ -34,6 +35,7 @@ def synth(
         sys.executable, "-m", "speechrec", "synth", "--out", str(folder), "--words", words,
         "--others", others, "--voices", str(voices), "--phrases", str(phrases),
         "--foreign-phrases", str(foreign), "--in-turn", str(in_turn), "--seed", str(seed),
+        *(["--held-out"] if held_out else []),
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)
 
@@ -122,6 +124,20 @@ def test_phrases_in_turn_share_a_recording(tmp_path: Path) -> None:
         expected = [alone.pop(f"{voice}phrase{n}.wav") for n in list(after)[:3]]
         np.testing.assert_array_equal(soundfile.read(path)[0], np.concatenate(expected))
     assert not alone
+
+
+def test_held_out_voices_never_speak_otherwise(tmp_path: Path) -> None:
+    """As many voices, of the same engines, none of them heard without --held-out."""
+    voices = {}
+    for held_out in (False, True):
+        folder = tmp_path / str(held_out)
+        synth(folder, "yes", "", voices=6, phrases=6, held_out=held_out)
+        items = [item for item in Corpus(folder) if isinstance(item, Recording)]
+        voices[held_out] = {item.speaker for item in items}
+    assert len(voices[True]) == len(voices[False]) == 6
+    assert not voices[True] & voices[False]
+    engines = ({name.split("-")[0] for name in names} for names in voices.values())
+    assert len(set(map(frozenset, engines))) == 1
 
 
 def test_foreign_phrases_are_said_by_those_who_can(tmp_path: Path) -> None:

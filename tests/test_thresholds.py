@@ -70,6 +70,23 @@ def test_extrapolated(rng: np.random.Generator) -> None:
     assert 0.3 < np.median(rates) < 3
 
 
+def test_much_sound_shows_a_tail_that_little_does_not(rng: np.random.Generator) -> None:
+    """One sound in two hundred is far likelier to be mistaken: its tail is drawn on, not theirs."""
+    rates = []
+    for _ in range(10):
+        common = rng.normal(-6, 1.5, (len(LABELS), 5000))
+        rare = rng.exponential(2.0, (len(LABELS), 25))
+        logits = np.sort(np.concatenate((common, rare), axis=1), axis=1)[:, ::-1]
+        posteriors = 1 / (1 + np.exp(-logits))
+        chosen = choose_thresholds(
+            FalseAlarms(dict(zip(LABELS, posteriors, strict=True)), 2.0), per_hour=0.5
+        )
+        assert chosen.extrapolated == LABELS
+        levels = [np.log(value / (1 - value)) for value in chosen.thresholds.values()]
+        rates.append(sum(25 * np.exp(-level / 2) for level in levels) / 2.0)
+    assert 0.15 < np.median(rates) < 1.5
+
+
 def test_a_tail_with_an_end_is_not_drawn_on_for_ever(rng: np.random.Generator) -> None:
     """Where log-odds thin out towards an end, thresholds stay near it: words must still pass."""
     end = 3.0

@@ -72,6 +72,34 @@ def test_the_seed_decides() -> None:
     assert phrases(50, ("no",), seed=1) != phrases(50, ("no",), seed=2)
 
 
+def test_held_out_words_are_never_said_otherwise() -> None:
+    """Not one word is in both, in any language, and neither has what sounds like a keyword."""
+    said, held_out = (
+        {word for phrase in made for word in phrase.text.split()}
+        for made in (
+            phrases(COUNT, ("no", "right"), seed=0, held_out=held_out) for held_out in (False, True)
+        )
+    )
+    assert len(held_out) > 5000
+    assert not said & held_out
+    assert not {"nough", "wright"} & held_out
+
+
+def test_held_out_foreign_words_are_never_said_otherwise() -> None:
+    """As with English ones, in each language."""
+    pytest.importorskip("espeakng_loader")
+    said, held_out = (
+        {
+            (phrase.language, word)
+            for phrase in foreign(COUNT, ("no",), seed=0, held_out=held_out)
+            for word in phrase.text.split()
+        }
+        for held_out in (False, True)
+    )
+    assert len({language for language, _ in held_out}) == 16
+    assert not said & held_out
+
+
 def test_foreign_phrases_are_of_many_languages() -> None:
     """As many as asked for, of one to three words, evenly from sixteen languages; never English."""
     pytest.importorskip("espeakng_loader")
