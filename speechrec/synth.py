@@ -105,14 +105,8 @@ def synthesise(
         DatasetError: ``folder`` has content, there is no word to speak, or nobody to speak one.
         MissingExtraError: no synthesiser is installed.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DatasetError(f"{folder}: expected a new folder, found content; choose another --out")
     spoken = (*words, *(word for word in others if word not in words))
-    for word in spoken:
-        if "/" in word or word.startswith((".", "_")):
-            raise DatasetError(f"{word!r}: expected a word that can name a folder")
-    if not words:
-        raise DatasetError("expected words to speak, got none; name some with --words yes,no")
+    _check(folder, words, spoken)
     engines = installed_engines()
     partial = folder.with_name(folder.name + ".partial")
     cast = list(_cast(engines, voices, first=_FIRST_HELD_OUT if held_out else 0))
@@ -145,6 +139,16 @@ def synthesise(
         folder.rmdir()
     replace_folder(partial, folder)
     return Synthesised(done, len(spoken), len(phrases), len(cast), names)
+
+
+def _check(folder: Path, words: Sequence[str], spoken: Sequence[str]) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DatasetError(f"{folder}: expected a new folder, found content; choose another --out")
+    for word in spoken:
+        if "/" in word or word.startswith((".", "_")):
+            raise DatasetError(f"{word!r}: expected a word that can name a folder")
+    if not words:
+        raise DatasetError("expected words to speak, got none; name some with --words yes,no")
 
 
 @cache
