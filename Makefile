@@ -53,15 +53,14 @@ bench: $(VENV)/.installed
 
 # About two hours. What it trained on stays in runs/. Streams ask two teachers, which also learn from
 # synthetic voices and what these say besides, each from its own; the small network has no room for that.
-SENTENCES := --speaker-pattern '^[^-]+-([^-]+)-'
 EXTRACT := $(BIN)/speechrec extract data/speech_commands --config configs/commands-en.toml \
 	--unknown runs/mined
 VOICES := $(BIN)/speechrec synth --voices 150 --others ''
 TEACHER := $(BIN)/speechrec train --only-teacher
 model: $(VENV)/.installed
 	rm -rf runs/mined runs/voices runs/voices-turn runs/voices-held-out
-	$(BIN)/speechrec mine data/negative_speech --part training $(SENTENCES) --least 0 \
-	    --model commands-en --out runs/mined
+	$(BIN)/speechrec mine data/negative_speech --part training --least 0 \
+	    --speaker-pattern '^[^-]+-([^-]+)-' --model commands-en --out runs/mined
 	$(VOICES) --phrases 7500 --near-misses 0.1 --out runs/voices
 	$(EXTRACT) --also runs/voices --out runs/features-voices
 	$(TEACHER) --features runs/features-voices --out runs/teacher --set augment.views=12

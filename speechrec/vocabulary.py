@@ -1,6 +1,6 @@
 """Phrases of common words, English and others, in which no keyword is said."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,14 +8,14 @@ import numpy as np
 from speechrec.errors import MissingExtraError
 from speechrec.synth import Phrase
 
-# How many of the most frequent words are said, and up to which rank there are more to hold out.
-_COMMONEST, _HELD_OUT = 8000, 24_000
+# Ranks of the words that are said, and of those that are held out, by their frequency.
+_SAID, _HELD_OUT = slice(0, 8000), slice(8000, 24_000)
+_SAID_FOREIGN, _HELD_OUT_FOREIGN = slice(0, 2000), slice(2000, 5000)
 _MOST_WORDS = 3
 # Languages with an alphabet, a word list and a voice, by their ISO 639-1 codes.
 _LANGUAGES = (
     "cs", "de", "el", "es", "fi", "fr", "hu", "id", "it", "nl", "pl", "pt", "ro", "ru", "sv", "tr",
 )  # fmt: skip
-_COMMONEST_FOREIGN, _HELD_OUT_FOREIGN = 2000, 5000
 # So many sounds apart, a word of another language is another word than a keyword.
 _LEAST_APART = 2
 # As eSpeak calls British and American English.
@@ -58,8 +58,9 @@ def phrases(
         return str(pronounce(word)).translate(_STRESS)
 
     taken = {sound(word) for word in keywords}
+    ranks = _HELD_OUT if held_out else _SAID
     sounds = {
-        word: sound(word) for word in _ranked(top_n_list, "en", _COMMONEST, _HELD_OUT, held_out)
+        word: sound(word) for word in top_n_list("en", ranks.stop)[ranks]
         if word.isascii() and word.isalpha()
     }  # fmt: skip
     words = [word for word, said in sounds.items() if said not in taken]
@@ -83,9 +84,8 @@ def foreign(
 ) -> list[Phrase]:
     """As `phrases`, in sixteen other languages, of the 2,000 most frequent words of each.
 
-    Held out are the next 3,000 of each.
-
-    Words within one sound of a keyword, as eSpeak NG says both, are left out.
+    Words within one sound of a keyword, as eSpeak NG says both, are left out. Held out are the next
+    3,000 words of each language.
 
     Raises:
         MissingExtraError: the word lists or eSpeak NG are not installed.
@@ -105,13 +105,11 @@ def foreign(
     pronounce = espeak().phonemes
     taken = {pronounce(word, english) for word in keywords for english in _ENGLISH}
     rng = np.random.default_rng((seed, 23))
+    ranks = _HELD_OUT_FOREIGN if held_out else _SAID_FOREIGN
     made: list[Phrase] = []
     for number, language in enumerate(_LANGUAGES):
         words = [
-            word
-            for word in _ranked(
-                top_n_list, language, _COMMONEST_FOREIGN, _HELD_OUT_FOREIGN, held_out
-            )
+            word for word in top_n_list(language, ranks.stop)[ranks]
             if word.isalpha() and word not in keywords and min(
                 Levenshtein.distance(pronounce(word, language), said) for said in taken
             ) >= _LEAST_APART
@@ -119,17 +117,6 @@ def foreign(
         share = len(range(number, count, len(_LANGUAGES)))
         made += _phrases(rng, share, np.array(words), None, language)
     return [made[number] for number in rng.permutation(count)]
-
-
-def _ranked(
-    top_n_list: Callable[[str, int], list[str]],
-    language: str,
-    said: int,
-    known: int,
-    held_out: bool,
-) -> list[str]:
-    """The ``said`` most frequent words of a language, or those after them up to ``known``."""
-    return top_n_list(language, known)[said:] if held_out else top_n_list(language, said)
 
 
 def _phrases(
