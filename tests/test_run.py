@@ -180,7 +180,7 @@ def test_failed_export_keeps_the_old_recogniser(
     def refuse(*args: object, **options: object) -> bytes:
         raise TrainingError("the exported network differs")
 
-    monkeypatch.setattr("speechrec.run.to_tflite", refuse)
+    monkeypatch.setattr("speechrec.assemble.to_tflite", refuse)
     with pytest.raises(TrainingError, match="differs"):
         make_run(feature_store, earlier, short(tiny_config, seed=2))
     for name in ("tiny.speechrec", "report.json", "report.html"):
