@@ -222,7 +222,7 @@ def _refuse_size(name: str) -> NoReturn:
 
 def _decode_bytes(data: bytes, name: str) -> Decoded:
     if not data:
-        raise AudioError("empty", f"{name}: the file has no bytes")
+        raise AudioError("empty", f"{name}: expected a sound file, found no bytes; copy it again")
     if is_wav(data):
         layout = wav_layout(data, name)
         sndfile.check_rate(layout.rate_hz, name)

@@ -192,7 +192,10 @@ def check_finite(samples: Samples, name: str) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         finite = bool(np.isfinite(np.sum(samples, dtype=np.float64)))
     if not finite:
-        raise AudioError("not_finite", f"{name}: has samples that are NaN or infinite")
+        raise AudioError(
+            "not_finite",
+            f"{name}: expected finite samples, some are NaN or infinite; export it again",
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -60,10 +60,14 @@ def wav_layout(data: bytes, name: str) -> WavLayout:
                 fmt = (struct.unpack_from("<H", data, position + 24)[0], *fmt[1:])
         elif chunk == b"data":
             if fmt is None:
-                raise AudioError("not_audio", f"{name}: WAV without a 'fmt ' chunk before its data")
+                raise AudioError(
+                    "not_audio", f"{name}: expected a 'fmt ' chunk before the data; export it again"
+                )
             return _data_layout(data, fmt, position, size, name)
         position += size + size % 2
-    raise AudioError("truncated", f"{name}: WAV ends before its 'data' chunk; copy it again")
+    raise AudioError(
+        "truncated", f"{name}: expected a 'data' chunk, the WAV ends before it; copy it again"
+    )
 
 
 def _data_layout(
@@ -73,7 +77,8 @@ def _data_layout(
     if not channels or not block or not rate_hz:
         raise AudioError(
             "not_audio",
-            f"{name}: WAV header with {channels} channels, {rate_hz} Hz, {block}-byte frames",
+            f"{name}: expected a WAV header with channels, a rate and frames, got {channels} "
+            f"channels at {rate_hz} Hz in frames of {block} bytes; export it again",
         )
     available = len(data) - start
     riff_size = int.from_bytes(data[4:8], "little")
