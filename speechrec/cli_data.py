@@ -100,9 +100,6 @@ def synth(
     near_misses: Annotated[
         float, typer.Option(min=0, max=1, help="Share of their words that are near-misses.")
     ] = 0.5,
-    made_up: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the near-misses that are no words at all.")
-    ] = 0.0,
     foreign_phrases: Annotated[
         int, typer.Option(min=0, help="Further phrases in sixteen other languages.")
     ] = 0,
@@ -132,10 +129,7 @@ def synth(
         OTHER_WORDS if others is None else tuple(filter(None, map(str.strip, others.split(","))))
     )
     more = (
-        english(
-            phrases, spoken, seed=seed, near_share=near_misses, made_up_share=made_up,
-            held_out=held_out,
-        )
+        english(phrases, spoken, seed=seed, near_share=near_misses, held_out=held_out)
         if phrases else []
     )  # fmt: skip
     if foreign_phrases:

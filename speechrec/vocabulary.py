@@ -1,11 +1,11 @@
 """Phrases of common words, English and others, in which no keyword is said."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from speechrec.errors import ConfigError, MissingExtraError
+from speechrec.errors import MissingExtraError
 from speechrec.synth import Phrase
 
 # Ranks of the words that are said, and of those that are held out, by their frequency.
@@ -22,14 +22,6 @@ _LEAST_APART = 2
 _ENGLISH = ("en", "en-us")
 # How Hibari writes stress, which does not make another word.
 _STRESS = str.maketrans("", "", "ˈˌ")
-# Voiced sounds become their voiceless twins, which people do not always keep apart.
-_TWINS = str.maketrans("bdɡvzðʒʤ", "ptkfsθʃʧ")
-# Kinds of what is said: no near-miss, a near-miss, and this.
-_NO_WORD = 2
-_LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
-# What is made up of a keyword: how many attempts, of how many changed letters, with how many more
-# sounds at most, since what cannot be said is spelt.
-_ATTEMPTS, _MOST_CHANGES, _MOST_SOUNDS_MORE = 5000, 2, 2
 
 
 def phrases(
@@ -38,7 +30,6 @@ def phrases(
     *,
     seed: int,
     near_share: float = 0.5,
-    made_up_share: float = 0.0,
     held_out: bool = False,
 ) -> list[Phrase]:
     """English words and phrases of up to three words, which make no sense.
@@ -49,12 +40,9 @@ def phrases(
     Args:
         near_share: share of the words that are near-misses: no more than half of a keyword's
             sounds are other sounds in them, left out or put in ("now" for "no", "star" for "stop").
-        made_up_share: share of the near-misses that are no words at all: a keyword with one or two
-            letters changed, left out or put in ("sprop" for "stop").
         held_out: words that are never said otherwise: the next 16,000.
 
     Raises:
-        ConfigError: words that are made up shall be held out.
         MissingExtraError: the word list or the pronunciations are not installed.
     """
     try:
@@ -64,8 +52,6 @@ def phrases(
     except ModuleNotFoundError as error:
         raise MissingExtraError("speechrec synth --phrases", "synth", error.name) from error
 
-    if made_up_share and held_out:
-        raise ConfigError("--made-up: expected 0 with --held-out, since training says such words")
     pronounce = G2P()
 
     def sound(word: str) -> str:
@@ -73,24 +59,24 @@ def phrases(
 
     taken = {sound(word) for word in keywords}
     ranks = _HELD_OUT if held_out else _SAID
-    known = top_n_list("en", _HELD_OUT.stop)
     sounds = {
-        word: sound(word) for word in known[ranks] if word.isascii() and word.isalpha()
+        word: sound(word) for word in top_n_list("en", ranks.stop)[ranks]
+        if word.isascii() and word.isalpha()
     }  # fmt: skip
     words = [word for word, said in sounds.items() if said not in taken]
-    near = [
-        any(Levenshtein.distance(sounds[word], said) <= -(-len(said) // 2) for said in taken)
-        for word in words
-    ]
-    made_up = _made_up(keywords, {*known, *keywords}, sound, seed) if made_up_share else []
-    kinds = np.array([*near, *[_NO_WORD] * len(made_up)], dtype=np.int64)
-    shares = 1 - near_share, near_share * (1 - made_up_share), near_share * made_up_share
-    weights = np.array(shares)[kinds] / np.bincount(kinds, minlength=len(shares))[kinds]
-    if not weights.any():
-        # Near-misses alone, of keywords that have none.
-        weights[:] = 1
+    near = np.array(
+        [
+            any(
+                Levenshtein.distance(sounds[word], keyword) <= -(-len(keyword) // 2)
+                for keyword in taken
+            )
+            for word in words
+        ]
+    )
+    share = near_share if near.any() else 0.0
+    weights = np.where(near, share / max(1, near.sum()), (1 - share) / (~near).sum())
     rng = np.random.default_rng((seed, 19))
-    return _phrases(rng, count, np.array(words + made_up), weights / weights.sum(), "en")
+    return _phrases(rng, count, np.array(words), weights, "en")
 
 
 def foreign(
@@ -131,33 +117,6 @@ def foreign(
         share = len(range(number, count, len(_LANGUAGES)))
         made += _phrases(rng, share, np.array(words), None, language)
     return [made[number] for number in rng.permutation(count)]
-
-
-def _made_up(
-    keywords: Sequence[str], words: set[str], sound: Callable[[str], str], seed: int
-) -> list[str]:
-    """What keywords become by few changed letters: no words, and nothing that sounds like one."""
-    rng = np.random.default_rng((seed, 29))
-    heard = {keyword: sound(keyword).translate(_TWINS) for keyword in keywords}
-    made: set[str] = set()
-    for keyword in keywords:
-        for _ in range(_ATTEMPTS):
-            word = keyword
-            for _ in range(rng.integers(1, _MOST_CHANGES, endpoint=True)):
-                word = _changed(word, rng)
-            if not word or word in words or word in made:
-                continue
-            said = sound(word).translate(_TWINS)
-            if said not in heard.values() and len(said) <= len(heard[keyword]) + _MOST_SOUNDS_MORE:
-                made.add(word)
-    return sorted(made)
-
-
-def _changed(word: str, rng: np.random.Generator) -> str:
-    """The word with one letter put in, left out or another."""
-    place = int(rng.integers(len(word) + 1))
-    letter, left_out = str(rng.choice(_LETTERS)), int(rng.integers(2))
-    return word[:place] + letter * int(rng.integers(1 + left_out)) + word[place + left_out :]
 
 
 def _phrases(

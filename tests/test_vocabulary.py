@@ -9,12 +9,7 @@ pytest.importorskip("wordfreq")
 pytest.importorskip("hibari")
 pytest.importorskip("rapidfuzz")
 
-from rapidfuzz.distance import Levenshtein
-from typer.testing import CliRunner
-from wordfreq import top_n_list
-
-from speechrec.cli import app
-from speechrec.errors import ConfigError, MissingExtraError
+from speechrec.errors import MissingExtraError
 from speechrec.vocabulary import foreign, phrases
 
 COUNT = 20_000
@@ -47,60 +42,6 @@ def test_every_second_word_is_a_near_miss() -> None:
         for word in phrase.text.split()
     )  # fmt: skip
     assert 0.08 < sum(few[word] for word in near) / few.total() < 0.12
-
-
-def test_what_is_made_up_is_no_word_and_sounds_like_no_keyword() -> None:
-    """Half of the near-misses here: keywords with a letter or two changed.
-
-    Not "rihgt" for "right", nor "stob" for "stop", which some people would call the same.
-    """
-    known = set(top_n_list("en", 24_000))
-    keywords = ("stop", "right")
-    made = phrases(COUNT, keywords, seed=0, near_share=0.6, made_up_share=0.5)
-    said = Counter(word for phrase in made for word in phrase.text.split())
-    made_up = {word for word in said if word not in known}
-    assert len(made_up) > 500
-    assert 0.27 < sum(said[word] for word in made_up) / said.total() < 0.33
-    assert all(
-        min(Levenshtein.distance(word, keyword) for keyword in keywords) <= 2 for word in made_up
-    )
-    assert not made_up & {"stob", "rihgt", "stopp", "ryte", "wright"}
-    assert {"stap", "sgop"} & made_up
-    without = phrases(COUNT, keywords, seed=0, near_share=0.6)
-    assert {word for phrase in without for word in phrase.text.split()} <= known
-
-
-def test_what_is_made_up_cannot_be_held_out() -> None:
-    """Training says such words, so thresholds from them would be far too low."""
-    options = ["synth", "--phrases", "1", "--made-up", "0.5", "--held-out"]
-    refused = CliRunner().invoke(app, options)
-    assert isinstance(refused.exception, ConfigError)
-    assert "--held-out" in str(refused.exception)
-
-
-def test_shares_are_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the command line is told is what is said."""
-    asked: dict[str, object] = {}
-
-    def refuse(count: int, keywords: tuple[str, ...], **options: object) -> None:
-        asked.update(options, count=count)
-        raise ConfigError("enough")
-
-    monkeypatch.setattr("speechrec.vocabulary.phrases", refuse)
-    options = ["synth", "--phrases", "3", "--near-misses", "0.6", "--made-up", "0.5"]
-    CliRunner().invoke(app, options)
-    assert asked == {
-        "count": 3, "seed": 0, "near_share": 0.6, "made_up_share": 0.5, "held_out": False
-    }  # fmt: skip
-
-
-def test_a_word_like_no_other_has_what_is_made_up_of_it() -> None:
-    """Where no word is near, all near-misses are made up."""
-    keyword = "supercalifragilistic"
-    made = phrases(300, (keyword,), seed=0, near_share=1.0, made_up_share=0.5)
-    assert all(
-        Levenshtein.distance(word, keyword) <= 2 for text, _ in made for word in text.split()
-    )
 
 
 def test_where_nothing_is_near_the_rest_is_said() -> None:
