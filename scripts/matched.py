@@ -12,8 +12,9 @@ import dataclasses
 from pathlib import Path
 
 from speechrec import locate
+from speechrec.heard import Heard, hear_folder
 from speechrec.recognizer import Recognizer
-from speechrec.stream_evaluate import Heard, hear_folder, stream_figures
+from speechrec.stream_evaluate import stream_figures
 
 
 def lowest_threshold(recognizer: Recognizer, quiet: list[Heard], per_hour: float) -> float:

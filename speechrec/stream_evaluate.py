@@ -1,7 +1,5 @@
 """A recogniser on long recordings with known commands: misses, false alarms, latency, DET curve."""
 
-import dataclasses
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,35 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from speechrec.errors import DatasetError
-from speechrec.events import Event
-from speechrec.features import Array
-from speechrec.labels import Command, read_labels
-from speechrec.mix import INFO_NAME
-from speechrec.mix_config import condition_name
-from speechrec.negatives import file_events
+from speechrec.heard import Heard, hear_folder
+from speechrec.labels import Command
 from speechrec.recognizer import Recognizer
-from speechrec.recordings import sound_files
 from speechrec.stream import Decider, Detection
 
 # The middle of a detection may be so far outside the word.
 _TOLERANCE_S = 0.25
 # Changes of all thresholds' log-odds for which a point of the DET curve is counted.
 _SHIFTS = np.arange(-6, 6.01, 0.25)
-# The condition of recordings that say nothing about their noise.
-_ANY = "all"
-_NO_CLIP: Array = np.empty(0, dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A recording's events and its truth. ``condition`` is its noise, such as ``10dB``."""
-
-    path: Path
-    condition: str
-    seconds: float
-    truth: tuple[Command, ...]
-    events: tuple[Event, ...]
+# So many of the surest false alarms are named.
+_SUREST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +32,27 @@ class CommandFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class FalseAlarm:
+    """What was taken for a command: where it is, and which command was said there, if any."""
+
+    path: str
+    start_s: float
+    end_s: float
+    label: str
+    confidence: float
+    said: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StreamFigures:
     """One condition.
 
     ``false_alarms`` are detections where nothing or something else was said, ``mistaken`` those of
     them on another command; ``twice`` are second detections of one utterance; ``unheard`` are
     commands at which the network was never asked. Latency is from the
-    end of the word to the sample at which its detection was certain. ``det`` are (false alarms per
-    hour, miss rate) at lower and higher thresholds.
+    end of the word to the sample at which its detection was certain. ``surest`` are the ten false
+    alarms of highest confidence. ``det`` are (false alarms per hour, miss rate) at lower and higher
+    thresholds.
     """
 
     condition: str
@@ -76,6 +69,7 @@ class StreamFigures:
     latency_median_s: float | None
     latency_95_s: float | None
     per_command: dict[str, CommandFigures]
+    surest: tuple[FalseAlarm, ...]
     det: tuple[tuple[float, float], ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -105,71 +99,14 @@ def evaluate_streams(
     ]
 
 
-def hear_folder(
-    recognizer: Recognizer,
-    folder: Path,
-    *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Heard]:
-    """What the network made of each recording; arguments and errors as `evaluate_streams`."""
-    paths = sound_files(folder) if folder.is_dir() else []
-    if not paths:
-        raise DatasetError(
-            f"{folder}: expected recordings with labels, found none; make some with: speechrec mix"
-        )
-    conditions = _conditions(folder)
-    labelled = any(path.with_suffix(".txt").exists() for path in paths)
-    heard = []
-    for done, path in enumerate(paths, 1):
-        truth = _truth(path, recognizer) if labelled else ()
-        events: list[Event] = []
-        seconds = 0.0
-        for found, length_s in file_events(recognizer, path):
-            seconds += length_s
-            # An hour of clips would be a gigabyte.
-            events += (dataclasses.replace(event, clip=_NO_CLIP) for event in found)
-        condition = conditions.get(path.name, _ANY)
-        heard.append(Heard(path, condition, seconds, truth, tuple(events)))
-        progress(done, len(paths))
-    # As `mix` was asked for the conditions: clean first, as a rule.
-    order = [*dict.fromkeys(conditions.values()), _ANY]
-    return sorted(heard, key=lambda item: order.index(item.condition))
-
-
-def _conditions(folder: Path) -> dict[str, str]:
-    """The noise of each recording, where `mix` made them."""
-    try:
-        rows = json.loads((folder / INFO_NAME).read_text(encoding="utf-8"))["recordings"]
-        return {row["file"]: condition_name(row["snr_db"]) for row in rows}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(
-            f"{folder / INFO_NAME}: expected what speechrec mix writes: {error}"
-        ) from error
-
-
-def _truth(path: Path, recognizer: Recognizer) -> tuple[Command, ...]:
-    labels = path.with_suffix(".txt")
-    if not labels.exists():
-        raise DatasetError(f"{path}: expected its commands as Audacity labels in {labels}")
-    truth = read_labels(labels)
-    for command in truth:
-        if command.label not in recognizer.keywords:
-            raise DatasetError(
-                f"{labels}: the recogniser does not know {command.label!r}; it knows "
-                f"{', '.join(recognizer.keywords)}"
-            )
-    return truth
-
-
 def stream_figures(recognizer: Recognizer, heard: Sequence[Heard]) -> StreamFigures:
     """Figures over recordings of one condition, at the recogniser's thresholds."""
     thresholds = recognizer.stream_thresholds
     matches = [_match(item, _detections(recognizer, item, thresholds)) for item in heard]
     said = Counter(command.label for item in heard for command in item.truth)
     caught = Counter(label for match in matches for label in match.caught)
-    false = Counter(label for match in matches for label in match.false)
+    alarms = [alarm for match in matches for alarm in match.false]
+    false = Counter(alarm.label for alarm in alarms)
     hours = sum(item.seconds for item in heard) / 3600
     latencies = [latency for match in matches for latency in match.latencies_s]
     missed = said.total() - caught.total()
@@ -182,7 +119,7 @@ def stream_figures(recognizer: Recognizer, heard: Sequence[Heard]) -> StreamFigu
         miss_rate=missed / max(1, said.total()),
         false_alarms=false.total(),
         false_alarms_per_hour=false.total() / hours,
-        mistaken=sum(match.mistaken for match in matches),
+        mistaken=sum(alarm.said is not None for alarm in alarms),
         twice=sum(match.twice for match in matches),
         unheard=sum(_unheard(item, recognizer.config.sample_rate_hz) for item in heard),
         latency_median_s=float(np.median(latencies)) if latencies else None,
@@ -191,6 +128,7 @@ def stream_figures(recognizer: Recognizer, heard: Sequence[Heard]) -> StreamFigu
             label: CommandFigures(said[label], said[label] - caught[label], false[label])
             for label in recognizer.keywords
         },
+        surest=tuple(sorted(alarms, key=lambda alarm: -alarm.confidence)[:_SUREST]),
         det=tuple(_det_point(recognizer, heard, float(shift)) for shift in _SHIFTS),
     )
 
@@ -201,8 +139,7 @@ class _Match:
 
     caught: list[str]
     latencies_s: list[float]
-    false: list[str]
-    mistaken: int = 0
+    false: list[FalseAlarm]
     twice: int = 0
 
 
@@ -211,8 +148,12 @@ def _match(item: Heard, detections: Sequence[Detection]) -> _Match:
     for found in detections:
         command = _nearest(item.truth, (found.start_s + found.end_s) / 2)
         if command is None or command.label != found.label:
-            match.false.append(found.label)
-            match.mistaken += command is not None
+            said = command.label if command else None
+            match.false.append(
+                FalseAlarm(
+                    str(item.path), found.start_s, found.end_s, found.label, found.confidence, said
+                )
+            )
         elif command in done:
             match.twice += 1
         else:

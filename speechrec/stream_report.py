@@ -9,6 +9,9 @@ from speechrec.stream_evaluate import StreamFigures
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# So many false alarms are named, of all conditions together.
+_SUREST = 10
+
 
 def to_text(figures: Sequence[StreamFigures]) -> str:
     """A table of all conditions, and one of the commands in each."""
@@ -32,6 +35,14 @@ def to_text(figures: Sequence[StreamFigures]) -> str:
         )
         lines.append(f"{each.condition:8}  {commands}")
     lines.append("by command: missed/said +false alarms")
+    surest = [(each.condition, alarm) for each in figures for alarm in each.surest]
+    surest.sort(key=lambda item: -item[1].confidence)
+    if surest:
+        lines += ["", "surest false alarms:"]
+    for condition, alarm in surest[:_SUREST]:
+        what = alarm.label + (f" instead of {alarm.said}" if alarm.said else "")
+        where = f"at {alarm.start_s:.2f} s of {alarm.path}"
+        lines.append(f"{condition:8}  {alarm.confidence:.3f}  {what} {where}")
     return "\n".join(lines)
 
 

@@ -14,13 +14,13 @@ from conftest import speak
 from speechrec.config import SILENCE, UNKNOWN
 from speechrec.errors import AudioError, DatasetError
 from speechrec.events import Event
+from speechrec.heard import Heard, hear_folder
 from speechrec.labels import Command, write_labels
 from speechrec.recognizer import Recognizer
 from speechrec.stream_evaluate import (
-    Heard,
+    FalseAlarm,
     StreamFigures,
     evaluate_streams,
-    hear_folder,
     stream_figures,
 )
 from speechrec.stream_report import det_figure, to_html, to_text
@@ -101,6 +101,23 @@ def test_a_mistaken_word() -> None:
     assert found.per_command["yes"].missed == 1
     assert found.per_command["no"].false_alarms == 1
     assert found.per_command["no"].said == 0
+
+
+def test_the_surest_false_alarms_are_named() -> None:
+    """Where each is, what was said there, the surest first, and ten of them."""
+    found = figures([YES], [event("no", 1.2, 0.8), event("yes", 20, 0.95), event("no", 30, 0.7)])
+    assert [alarm.confidence for alarm in found.surest] == pytest.approx([0.95, 0.8, 0.7])
+    assert found.surest[0] == FalseAlarm("a.wav", 19.75, 20.25, "yes", pytest.approx(0.95), None)
+    assert [alarm.said for alarm in found.surest] == [None, "yes", None]
+    text = to_text([found])
+    assert "0.950  yes at 19.75 s of a.wav" in text
+    assert "0.800  no instead of yes at 0.95 s of a.wav" in text
+    many = figures([YES], [event("no", 2 + 2 * n, 0.6 + 0.01 * n) for n in range(20)])
+    assert [alarm.start_s for alarm in many.surest] == [
+        pytest.approx(39.75 - 2 * n) for n in range(10)
+    ]
+    assert to_text([found, many]).count(" s of a.wav") == 10
+    assert "surest" not in to_text([figures([YES], [event("yes", 1.2)])])
 
 
 def test_heard_twice() -> None:
