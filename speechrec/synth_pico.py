@@ -8,6 +8,7 @@ started again where it has crashed.
 import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import IO, Any
@@ -67,9 +68,13 @@ class Pico:
     def _ask(self, request: dict[str, Any]) -> bytes | None:
         """What the engine says, 16-bit samples; None where it has crashed."""
         if self._engine is None:
+            # It imports what this process would, whatever lies in the current folder.
+            paths = os.pathsep.join(map(os.path.abspath, sys.path))
             self._engine = subprocess.Popen(
-                [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            )
+                [sys.executable, "-P", "-m", __name__],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": paths},
+            )  # fmt: skip
         asked, answer = self._engine.stdin, self._engine.stdout
         assert asked is not None
         assert answer is not None
@@ -81,8 +86,9 @@ class Pico:
         size = answer.read(_SIZE_BYTES)
         if len(size) < _SIZE_BYTES:
             return None
-        pcm = answer.read(int.from_bytes(size, "little"))
-        return pcm if len(pcm) == int.from_bytes(size, "little") else None
+        expected = int.from_bytes(size, "little")
+        pcm = answer.read(expected)
+        return pcm if len(pcm) == expected else None
 
     def _end(self) -> None:
         if self._engine is not None:
@@ -101,6 +107,8 @@ def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
 
 
 if __name__ == "__main__":
+    # Who asks is interrupted, and ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What the library prints must not come between the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
