@@ -5,11 +5,8 @@ Audacity labels (start, end, label), and one mix.json that says how the folder w
 """
 
 import itertools
-import os
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ import soundfile
 from speechrec.augment import Array
 from speechrec.config import SILENCE, UNKNOWN, Part
 from speechrec.errors import DatasetError
-from speechrec.files import replace_folder, write_json
+from speechrec.files import new_folder, write_json
 from speechrec.labels import write_labels
 from speechrec.mix_config import RATE_HZ, MixConfig, condition_name
 from speechrec.mix_noise import Noise, recording_noise
@@ -86,7 +83,8 @@ def mix(
     """
     rows: list[dict[str, Any]] = []
     used = Counter[int]()
-    with _new_mix(out) as folder:
+    _check_out(out)
+    with new_folder(out) as folder:
         made = itertools.islice(scenes(clips, config, negatives=negatives), config.recordings)
         for number, scene in enumerate(made):
             used.update(scene.clips)
@@ -103,23 +101,14 @@ def mix(
     return MixSummary(len(rows), sum(row["commands"] for row in rows), again)
 
 
-@contextmanager
-def _new_mix(out: Path) -> Iterator[Path]:
-    """A folder that takes the place of ``out`` when the block ends without an error."""
-    out = out.resolve()
+def _check_out(out: Path) -> None:
+    """Refuse to write over anything but an earlier mix."""
     is_mix = (out / INFO_NAME).is_file()
     if out.exists() and not is_mix and (not out.is_dir() or any(out.iterdir())):
         raise DatasetError(
             f"{out}: expected a new folder or an earlier mix (with {INFO_NAME}), found something "
             "else; choose another --out"
         )
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        replace_folder(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write(

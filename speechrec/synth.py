@@ -20,7 +20,7 @@ from speechrec.augment import coloured_noise
 from speechrec.config import UNKNOWN
 from speechrec.errors import DatasetError, MissingExtraError
 from speechrec.features import Array
-from speechrec.files import replace_folder, replacing, write_text
+from speechrec.files import new_folder, replacing, write_text
 
 RATE_HZ = 16_000
 _CLIP_SAMPLES = RATE_HZ
@@ -108,36 +108,31 @@ def synthesise(
     spoken = (*words, *(word for word in others if word not in words))
     _check(folder, words, spoken)
     engines = installed_engines()
-    partial = folder.with_name(folder.name + ".partial")
     cast = list(_cast(engines, voices, first=_FIRST_HELD_OUT if held_out else 0))
     takes = [(word, take) for word in spoken for take in range(_takes(word, words))]
     said_by = _said_by(phrases, cast)
     total, done = len(cast) * len(takes) + len(phrases), 0
-    for number, (engine, voice) in enumerate(cast):
-        name = engine.voice_name(voice)
-        for word, take in takes:
-            label, count = (word, str(take)) if word in words else (UNKNOWN, word)
-            rng = _rng(seed, name, word, take)
-            path = partial / label / f"{name}_nohash_{count}.wav"
-            _write(path, _clip(engine, voice, Phrase(word), rng))
-        for first in range(0, len(said_by[number]), in_turn):
-            together = said_by[number][first : first + in_turn]
-            path = partial / UNKNOWN / f"{name}_nohash_phrase{together[0]}.wav"
-            said = [
-                _clip(engine, voice, phrases[n], _rng(seed, name, phrases[n].text, n))
-                for n in together
-            ]
-            _write(path, np.concatenate(said))
-        done += len(takes) + len(said_by[number])
-        progress(done, total)
     names = tuple(engine.name for engine in engines)
-    write_text(
-        partial / "ABOUT.txt",
-        f"Synthetic voices, made by speechrec with {' and '.join(names)}. No person speaks here.\n",
-    )
-    if folder.exists():
-        folder.rmdir()
-    replace_folder(partial, folder)
+    with new_folder(folder) as partial:
+        for number, (engine, voice) in enumerate(cast):
+            name = engine.voice_name(voice)
+            for word, take in takes:
+                label, count = (word, str(take)) if word in words else (UNKNOWN, word)
+                rng = _rng(seed, name, word, take)
+                path = partial / label / f"{name}_nohash_{count}.wav"
+                _write(path, _clip(engine, voice, Phrase(word), rng))
+            for first in range(0, len(said_by[number]), in_turn):
+                together = said_by[number][first : first + in_turn]
+                path = partial / UNKNOWN / f"{name}_nohash_phrase{together[0]}.wav"
+                said = [
+                    _clip(engine, voice, phrases[n], _rng(seed, name, phrases[n].text, n))
+                    for n in together
+                ]
+                _write(path, np.concatenate(said))
+            done += len(takes) + len(said_by[number])
+            progress(done, total)
+        about = f"Synthetic voices, made by speechrec with {' and '.join(names)}."
+        write_text(partial / "ABOUT.txt", f"{about} No person speaks here.\n")
     return Synthesised(done, len(spoken), len(phrases), len(cast), names)
 
 

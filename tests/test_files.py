@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from speechrec.files import replace_folder, replacing, write_json, write_text
+from speechrec.files import new_folder, replace_folder, replacing, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -42,6 +42,27 @@ def test_an_error_leaves_everything_as_it_was(
         fail()
     assert names(tmp_path) == (["notes.txt"] if existed else [])
     assert not existed or target.read_text() == "old"
+
+
+def test_a_new_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    """What was there stays until the block ends, and for ever where the block fails."""
+    target = tmp_path / "corpus"
+    with new_folder(target) as folder:
+        (folder / "one").touch()
+        assert not target.exists()
+
+    def stop() -> None:
+        with new_folder(target) as folder:
+            (folder / "two").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop()
+    assert (names(tmp_path), names(target)) == (["corpus"], ["one"])
+    with new_folder(target) as folder:
+        (folder / "three").touch()
+        assert names(target) == ["one"]
+    assert (names(tmp_path), names(target)) == (["corpus"], ["three"])
 
 
 def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:

@@ -133,6 +133,19 @@ def test_phrases_in_turn_share_a_recording(tmp_path: Path) -> None:
     assert not alone
 
 
+def test_what_was_stopped_leaves_nothing(tmp_path: Path) -> None:
+    """A corpus that was not finished is not there, and no part of it is in the next."""
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        synthesise(tmp_path / "x", ("yes", "no"), (), voices=3, seed=0, progress=stop)
+    assert not list(tmp_path.iterdir())
+    synthesise(tmp_path / "x", ("yes",), (), voices=3, seed=0)
+    assert {path.name for path in (tmp_path / "x").iterdir()} == {"ABOUT.txt", "yes"}
+
+
 def test_held_out_voices_never_speak_otherwise(tmp_path: Path) -> None:
     """As many voices, of the same engines, none of them heard without --held-out."""
     voices = {}
