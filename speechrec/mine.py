@@ -14,8 +14,8 @@ import soundfile
 
 from speechrec.errors import AudioError, DatasetError
 from speechrec.events import Event
-from speechrec.files import replacing
-from speechrec.negatives import Negative, file_events
+from speechrec.files import new_folder
+from speechrec.negatives import Negative, check_heard, file_events
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
 
@@ -45,32 +45,32 @@ def mine(
             takes everything the detector looks at.
 
     Raises:
-        DatasetError: there is something in ``out`` already.
+        DatasetError: there is something in ``out`` already, or nothing could be read.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DatasetError(f"{out}: expected a new or empty folder; name another with --out")
-    out.mkdir(parents=True, exist_ok=True)
     columns = [recognizer.labels.index(label) for label in recognizer.keywords]
     rate = recognizer.config.sample_rate_hz
     taken, written, faults, seconds = Counter[str](), Counter[str](), list[Fault](), 0.0
-    for done, item in enumerate(negatives, 1):
-        try:
-            for events, length_s in file_events(recognizer, item.path):
-                seconds += length_s
-                for event in events:
-                    likest = max(columns, key=event.posteriors.__getitem__)
-                    if event.posteriors[likest] >= least:
-                        name = f"{item.speaker}_nohash_{written[item.speaker]}.wav"
-                        _write(out / name, event, rate)
-                        written[item.speaker] += 1
-                        taken[recognizer.labels[likest]] += 1
-        except AudioError as error:
-            faults.append(Fault.of(str(item.path), error))
-        progress(done, len(negatives))
+    with new_folder(out) as folder:
+        for done, item in enumerate(negatives, 1):
+            try:
+                for events, length_s in file_events(recognizer, item.path):
+                    seconds += length_s
+                    for event in events:
+                        likest = max(columns, key=event.posteriors.__getitem__)
+                        if event.posteriors[likest] >= least:
+                            name = f"{item.speaker}_nohash_{written[item.speaker]}.wav"
+                            _write(folder / name, event, rate)
+                            written[item.speaker] += 1
+                            taken[recognizer.labels[likest]] += 1
+            except AudioError as error:
+                faults.append(Fault.of(str(item.path), error))
+            progress(done, len(negatives))
+        check_heard(seconds, faults)
     return Mined(dict(taken), seconds, tuple(faults))
 
 
 def _write(path: Path, event: Event, rate_hz: int) -> None:
-    with replacing(path) as partial:
-        pcm = np.round(np.clip(event.clip, -1, 1) * 32767).astype(np.int16)
-        soundfile.write(partial, pcm, rate_hz, format="WAV")
+    pcm = np.round(np.clip(event.clip, -1, 1) * 32767).astype(np.int16)
+    soundfile.write(path, pcm, rate_hz, format="WAV")

@@ -1,6 +1,6 @@
 """Speech without commands: which recordings, whose, and what a detector looks at in them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from speechrec.config import Part
 from speechrec.errors import DatasetError
 from speechrec.events import Event, find_events
 from speechrec.recognizer import Recognizer
+from speechrec.recording import Fault
 from speechrec.recordings import SpeakerPattern, sound_files
 from speechrec.sources import file_blocks
 from speechrec.splits import percentile
@@ -71,3 +72,14 @@ def file_events(recognizer: Recognizer, path: Path) -> Iterator[tuple[list[Event
     rate = recognizer.config.sample_rate_hz
     for events, samples in find_events(recognizer, file_blocks(path, sample_rate_hz=rate)):
         yield events, samples / rate
+
+
+def check_heard(seconds: float, faults: Sequence[Fault]) -> None:
+    """Refuse recordings of which none could be read.
+
+    Raises:
+        DatasetError: they have no sound.
+    """
+    if not seconds:
+        reason = f" (first reason: {faults[0].message})" if faults else ""
+        raise DatasetError(f"expected sound without commands, none could be read{reason}")

@@ -20,7 +20,7 @@ from speechrec.augment import coloured_noise
 from speechrec.config import UNKNOWN
 from speechrec.errors import DatasetError, MissingExtraError
 from speechrec.features import Array
-from speechrec.files import new_folder, replacing, write_text
+from speechrec.files import new_folder, write_text
 
 RATE_HZ = 16_000
 _CLIP_SAMPLES = RATE_HZ
@@ -209,8 +209,8 @@ def _clip(engine: Engine, voice: int, phrase: Phrase, rng: np.random.Generator) 
 
 
 def _write(path: Path, wave: Array) -> None:
-    with replacing(path) as partial:
-        soundfile.write(partial, wave, RATE_HZ, subtype="PCM_16")
+    path.parent.mkdir(exist_ok=True)
+    soundfile.write(path, wave, RATE_HZ, subtype="PCM_16")
 
 
 def _spoken(engine: Engine, phrase: Phrase, voice: int, rng: np.random.Generator) -> Array:

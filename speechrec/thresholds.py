@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from speechrec.errors import AudioError, DatasetError
-from speechrec.negatives import Negative, file_events
+from speechrec.errors import AudioError
+from speechrec.negatives import Negative, check_heard, file_events
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
 
@@ -71,9 +71,7 @@ def count_false_alarms(
         except AudioError as error:
             faults.append(Fault.of(str(item.path), error))
         progress(done, len(negatives))
-    if not seconds:
-        reason = f" (first reason: {faults[0].message})" if faults else ""
-        raise DatasetError(f"expected sound without commands, none could be read{reason}")
+    check_heard(seconds, faults)
     confidences = {label: np.sort(values)[::-1] for label, values in found.items()}
     return FalseAlarms(confidences, seconds / 3600, tuple(faults))
 
