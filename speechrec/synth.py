@@ -105,7 +105,7 @@ def synthesise(
         DatasetError: ``folder`` has content, there is no word to speak, or nobody to speak one.
         MissingExtraError: no synthesiser is installed.
     """
-    spoken = (*words, *(word for word in others if word not in words))
+    spoken = tuple(dict.fromkeys((*words, *others)))
     _check(folder, words, spoken)
     engines = installed_engines()
     cast = list(_cast(engines, voices, first=_FIRST_HELD_OUT if held_out else 0))

@@ -85,6 +85,12 @@ def test_the_same_command_makes_the_same_sound(tmp_path: Path) -> None:
         assert np.abs(one - other).max() > 10 * NEARLY
 
 
+def test_a_word_that_is_named_twice_is_one(tmp_path: Path) -> None:
+    """It is said as often as any other and counted once."""
+    made = synthesise(tmp_path / "x", ("yes", "yes"), ("yes",), voices=3, seed=0)
+    assert (made.words, made.clips) == (1, len(list((tmp_path / "x").rglob("*.wav")))) == (1, 9)
+
+
 def test_nothing_is_written_over(spoken: Path) -> None:
     """A folder with content is refused, and stays."""
     before = sorted(spoken.rglob("*"))
