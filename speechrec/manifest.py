@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from speechrec.config import PARTS, Part
 from speechrec.errors import DatasetError
@@ -23,20 +23,35 @@ def read_manifest(path: Path) -> Iterator[Recording]:
     """Its rows in order: path and label, and where given speaker, split, offset and duration.
 
     Raises:
-        DatasetError: it cannot be read, or a row is not as expected.
+        DatasetError: it cannot be read, it has no row, or a row is not as expected.
     """
+    empty = True
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix.lower() == ".csv":
-                reader = csv.DictReader(file, restkey="_surplus")
-                for row in reader:
-                    yield _manifest_row(row, path, reader.line_num)
-            else:
-                for number, line in enumerate(file, 1):
-                    if line.strip():
-                        yield _manifest_row(_json_object(line, path, number), path, number)
+            for row, number in _rows(file, path):
+                empty = False
+                yield _manifest_row(row, path, number)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path}: cannot read this manifest: {error}") from error
+    if empty:
+        wanted = "a header, such as path,label, and below it a row" if _is_csv(path) else "a line"
+        raise DatasetError(f"{path}: expected {wanted} for each recording, found none")
+
+
+def _is_csv(path: Path) -> bool:
+    return path.suffix.lower() == ".csv"
+
+
+def _rows(file: TextIO, path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """The rows, each with the number of its line."""
+    if _is_csv(path):
+        reader = csv.DictReader(file, restkey="_surplus")
+        for row in reader:
+            yield row, reader.line_num
+        return
+    for number, line in enumerate(file, 1):
+        if line.strip():
+            yield _json_object(line, path, number), number
 
 
 def _json_object(line: str, path: Path, number: int) -> dict[str, Any]:

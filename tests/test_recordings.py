@@ -308,6 +308,24 @@ def test_a_bad_row_names_its_line(name: str, content: str, words: str, tmp_path:
         list(Corpus(manifest))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "wanted"),
+    [
+        ("m.csv", "", "path,label, and below it a row"),
+        # Its only recording is taken for the header.
+        ("m.csv", "a.wav,yes\n", "path,label, and below it a row"),
+        ("m.jsonl", "\n\n", "a line for each recording"),
+    ],
+)
+def test_a_manifest_without_rows_is_an_error(
+    name: str, content: str, wanted: str, tmp_path: Path
+) -> None:
+    """It says what a manifest looks like."""
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DatasetError, match=f"{name}: expected .*{wanted}"):
+        list(Corpus(tmp_path / name))
+
+
 @pytest.mark.parametrize("name", ["m.csv", "m.jsonl"])
 def test_a_manifest_that_is_no_text_is_an_error(name: str, tmp_path: Path) -> None:
     """Bytes that are no UTF-8 are a `DatasetError` with the manifest's name."""
@@ -333,7 +351,7 @@ cell = st.text(
     rows=st.lists(
         st.tuples(cell, cell, cell, st.sampled_from(["training", "validation", "testing"]),
                   st.floats(0, 1e5), st.floats(1e-3, 1e3)),
-        max_size=4,
+        min_size=1, max_size=4,
     ),
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
