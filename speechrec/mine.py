@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from speechrec.errors import AudioError, DatasetError
+from speechrec.errors import DatasetError
 from speechrec.events import Event
 from speechrec.files import new_folder
-from speechrec.negatives import Negative, check_heard, file_events
+from speechrec.negatives import Account, Negative, likest_commands
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
 
@@ -49,26 +49,15 @@ def mine(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DatasetError(f"{out}: expected a new or empty folder; name another with --out")
-    columns = [recognizer.labels.index(label) for label in recognizer.keywords]
-    rate = recognizer.config.sample_rate_hz
-    taken, written, faults, seconds = Counter[str](), Counter[str](), list[Fault](), 0.0
+    taken, written, account = Counter[str](), Counter[str](), Account()
     with new_folder(out) as folder:
-        for done, item in enumerate(negatives, 1):
-            try:
-                for events, length_s in file_events(recognizer, item.path):
-                    seconds += length_s
-                    for event in events:
-                        likest = max(columns, key=event.posteriors.__getitem__)
-                        if event.posteriors[likest] >= least:
-                            name = f"{item.speaker}_nohash_{written[item.speaker]}.wav"
-                            _write(folder / name, event, rate)
-                            written[item.speaker] += 1
-                            taken[recognizer.labels[likest]] += 1
-            except AudioError as error:
-                faults.append(Fault.of(str(item.path), error))
-            progress(done, len(negatives))
-        check_heard(seconds, faults)
-    return Mined(dict(taken), seconds, tuple(faults))
+        for found in likest_commands(recognizer, negatives, account, progress=progress):
+            if found.posterior >= least:
+                name = f"{found.speaker}_nohash_{written[found.speaker]}.wav"
+                _write(folder / name, found.event, recognizer.config.sample_rate_hz)
+                written[found.speaker] += 1
+                taken[found.label] += 1
+    return Mined(dict(taken), account.seconds, tuple(account.faults))
 
 
 def _write(path: Path, event: Event, rate_hz: int) -> None:

@@ -1,11 +1,12 @@
 """Speech without commands: which recordings, whose, and what a detector looks at in them."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from speechrec.config import Part
-from speechrec.errors import DatasetError
+from speechrec.errors import AudioError, DatasetError
 from speechrec.events import Event, find_events
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
@@ -74,12 +75,48 @@ def file_events(recognizer: Recognizer, path: Path) -> Iterator[tuple[list[Event
         yield events, samples / rate
 
 
-def check_heard(seconds: float, faults: Sequence[Fault]) -> None:
-    """Refuse recordings of which none could be read.
+@dataclass(slots=True)
+class Account:
+    """How much was heard, and what could not be read."""
+
+    seconds: float = 0.0
+    faults: list[Fault] = field(default_factory=list)
+
+
+class Likest(NamedTuple):
+    """An event with the command it is likest to."""
+
+    speaker: str
+    event: Event
+    label: str
+    posterior: float
+
+
+def likest_commands(
+    recognizer: Recognizer,
+    negatives: Sequence[Negative],
+    account: Account,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Likest]:
+    """All events of the recordings; ``account`` is kept on the way.
 
     Raises:
-        DatasetError: they have no sound.
+        DatasetError: at the end, if nothing could be read.
     """
-    if not seconds:
+    columns = [recognizer.labels.index(label) for label in recognizer.keywords]
+    for done, item in enumerate(negatives, 1):
+        try:
+            for events, length_s in file_events(recognizer, item.path):
+                account.seconds += length_s
+                for event in events:
+                    column = max(columns, key=event.posteriors.__getitem__)
+                    posterior = float(event.posteriors[column])
+                    yield Likest(item.speaker, event, recognizer.labels[column], posterior)
+        except AudioError as error:
+            account.faults.append(Fault.of(str(item.path), error))
+        progress(done, len(negatives))
+    if not account.seconds:
+        faults = account.faults
         reason = f" (first reason: {faults[0].message})" if faults else ""
         raise DatasetError(f"expected sound without commands, none could be read{reason}")

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from speechrec.errors import AudioError
-from speechrec.negatives import Negative, check_heard, file_events
+from speechrec.negatives import Account, Negative, likest_commands
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
 
@@ -58,22 +57,11 @@ def count_false_alarms(
         DatasetError: nothing could be read.
     """
     found: dict[str, list[float]] = {label: [] for label in recognizer.keywords}
-    columns = [recognizer.labels.index(label) for label in found]
-    faults: list[Fault] = []
-    seconds = 0.0
-    for done, item in enumerate(negatives, 1):
-        try:
-            for events, length_s in file_events(recognizer, item.path):
-                seconds += length_s
-                for event in events:
-                    likest = max(columns, key=event.posteriors.__getitem__)
-                    found[recognizer.labels[likest]].append(float(event.posteriors[likest]))
-        except AudioError as error:
-            faults.append(Fault.of(str(item.path), error))
-        progress(done, len(negatives))
-    check_heard(seconds, faults)
+    account = Account()
+    for heard in likest_commands(recognizer, negatives, account, progress=progress):
+        found[heard.label].append(heard.posterior)
     confidences = {label: np.sort(values)[::-1] for label, values in found.items()}
-    return FalseAlarms(confidences, seconds / 3600, tuple(faults))
+    return FalseAlarms(confidences, account.seconds / 3600, tuple(account.faults))
 
 
 def choose_thresholds(alarms: FalseAlarms, *, per_hour: float) -> StreamThresholds:
