@@ -19,7 +19,7 @@ _TOLERANCE_S = 0.25
 # Changes of all thresholds' log-odds for which a point of the DET curve is counted.
 _SHIFTS = np.arange(-6, 6.01, 0.25)
 # So many of the surest false alarms are named.
-_SUREST = 10
+SUREST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def stream_figures(recognizer: Recognizer, heard: Sequence[Heard]) -> StreamFigu
             label: CommandFigures(said[label], said[label] - caught[label], false[label])
             for label in recognizer.keywords
         },
-        surest=tuple(sorted(alarms, key=lambda alarm: -alarm.confidence)[:_SUREST]),
+        surest=tuple(sorted(alarms, key=lambda alarm: -alarm.confidence)[:SUREST]),
         det=tuple(_det_point(recognizer, heard, float(shift)) for shift in _SHIFTS),
     )
 

@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from speechrec.report import new_figure, page
-from speechrec.stream_evaluate import StreamFigures
+from speechrec.stream_evaluate import SUREST, StreamFigures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# So many false alarms are named, of all conditions together.
-_SUREST = 10
 
 
 def to_text(figures: Sequence[StreamFigures]) -> str:
@@ -39,7 +36,7 @@ def to_text(figures: Sequence[StreamFigures]) -> str:
     surest.sort(key=lambda item: -item[1].confidence)
     if surest:
         lines += ["", "surest false alarms:"]
-    for condition, alarm in surest[:_SUREST]:
+    for condition, alarm in surest[:SUREST]:
         what = alarm.label + (f" instead of {alarm.said}" if alarm.said else "")
         where = f"at {alarm.start_s:.2f} s of {alarm.path}"
         lines.append(f"{condition:8}  {alarm.confidence:.3f}  {what} {where}")

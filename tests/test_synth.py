@@ -211,6 +211,18 @@ def test_a_voice_that_crashes_is_started_again(
         Pico().speak("yes", 3, rng)
 
 
+def test_a_voice_is_not_led_astray_by_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    """Its process imports none of the files that lie where the command was given."""
+    from speechrec.synth_pico import Pico
+
+    (tmp_path / "json.py").write_text("raise SystemExit('the wrong json')")
+    monkeypatch.chdir(tmp_path)
+    wave, _ = Pico().speak("yes", 3, rng)
+    assert np.abs(wave).max() > 0.1
+
+
 class Monoglot:
     """An engine that cannot be asked for anything else."""
 
