@@ -72,9 +72,7 @@ def mine(
     model: ModelOption = None,
     least: Annotated[
         float,
-        typer.Option(
-            min=0, max=1, help="Posterior of a command from which on a clip is kept; 0 keeps all."
-        ),
+        typer.Option(min=0, max=1, help="Confidence from which on a clip is kept; 0 keeps all."),
     ] = 0.1,
     speaker_pattern: SpeakerPattern = "",
     part: NegativesPart = None,

@@ -41,7 +41,7 @@ def mine(
 
     Args:
         out: folder for ``<speaker>_nohash_<n>.wav``; must not exist yet, or be empty.
-        least: posterior of the likeliest command from which on a clip is worth learning from; 0
+        least: confidence of the likest command from which on a clip is worth learning from; 0
             takes everything the detector looks at.
 
     Raises:
@@ -52,7 +52,7 @@ def mine(
     taken, written, account = Counter[str](), Counter[str](), Account()
     with new_folder(out) as folder:
         for found in likest_commands(recognizer, negatives, account, progress=progress):
-            if found.posterior >= least:
+            if found.confidence >= least:
                 name = f"{found.speaker}_nohash_{written[found.speaker]}.wav"
                 _write(folder / name, found.event, recognizer.config.sample_rate_hz)
                 written[found.speaker] += 1

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from speechrec.config import Part
 from speechrec.errors import AudioError, DatasetError
 from speechrec.events import Event, find_events
+from speechrec.likest import Likest
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
 from speechrec.recordings import SpeakerPattern, sound_files
@@ -83,13 +84,13 @@ class Account:
     faults: list[Fault] = field(default_factory=list)
 
 
-class Likest(NamedTuple):
+class LikeCommand(NamedTuple):
     """An event with the command it is likest to."""
 
     speaker: str
     event: Event
     label: str
-    posterior: float
+    confidence: float
 
 
 def likest_commands(
@@ -98,21 +99,19 @@ def likest_commands(
     account: Account,
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Iterator[Likest]:
+) -> Iterator[LikeCommand]:
     """All events of the recordings; ``account`` is kept on the way.
 
     Raises:
         DatasetError: at the end, if nothing could be read.
     """
-    columns = [recognizer.labels.index(label) for label in recognizer.keywords]
+    likest = Likest(recognizer.labels)
     for done, item in enumerate(negatives, 1):
         try:
             for events, length_s in file_events(recognizer, item.path):
                 account.seconds += length_s
                 for event in events:
-                    column = max(columns, key=event.posteriors.__getitem__)
-                    posterior = float(event.posteriors[column])
-                    yield Likest(item.speaker, event, recognizer.labels[column], posterior)
+                    yield LikeCommand(item.speaker, event, *likest(event.posteriors))
         except AudioError as error:
             account.faults.append(Fault.of(str(item.path), error))
         progress(done, len(negatives))

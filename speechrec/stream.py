@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from speechrec.config import SILENCE, UNKNOWN
 from speechrec.errors import ConfigError
 from speechrec.events import Event, EventFinder
 from speechrec.features import Array
+from speechrec.likest import Likest
 from speechrec.recognizer import Recognizer
 
 # Words whose middles are closer together than this are one.
@@ -20,7 +18,8 @@ _REFRACTORY_MS = 600
 class Detection:
     """A command that was heard; times in seconds from the beginning of the stream.
 
-    ``known_s`` is how much of the stream had come in when it was certain.
+    ``confidence`` is that this command was said rather than none, see `likest.Likest`; ``known_s``
+    is how much of the stream had come in when it was certain.
     """
 
     label: str
@@ -49,18 +48,18 @@ class Decider:
     def __init__(
         self, labels: Sequence[str], thresholds: Mapping[str, float], *, rate_hz: int
     ) -> None:
-        self._labels, self._thresholds, self._rate_hz = labels, thresholds, rate_hz
+        self._likest = Likest(labels)
+        self._thresholds, self._rate_hz = thresholds, rate_hz
         self._refractory = _REFRACTORY_MS * rate_hz // 1000
         self._last = -self._refractory
 
     def __call__(self, event: Event) -> Detection | None:
         """What an event is, in the order of the stream; None if it is no command."""
-        number = int(np.argmax(event.posteriors))
-        label, confidence = self._labels[number], float(event.posteriors[number])
-        if label in (UNKNOWN, SILENCE):
+        if not self._likest.is_clear(event.posteriors):
             return None
+        label, confidence = self._likest(event.posteriors)
         threshold = self._thresholds[label]
-        # A posterior may be rounded to 1, which must not be enough where 1 is asked for.
+        # A confidence may be rounded to 1, which must not be enough where 1 is asked for.
         if confidence < threshold or threshold >= 1:
             return None
         if event.centre - self._last < self._refractory:

@@ -29,7 +29,7 @@ _LEAST_SHAPE = -0.5
 class FalseAlarms:
     """What was heard in ``hours`` of sound without commands, by the command it was likest to.
 
-    ``confidences`` are the posteriors of that command, highest first; most are small.
+    ``confidences`` are those of that command, highest first; most are small.
     """
 
     confidences: Mapping[str, npt.NDArray[np.float64]]
@@ -59,7 +59,7 @@ def count_false_alarms(
     found: dict[str, list[float]] = {label: [] for label in recognizer.keywords}
     account = Account()
     for heard in likest_commands(recognizer, negatives, account, progress=progress):
-        found[heard.label].append(heard.posterior)
+        found[heard.label].append(heard.confidence)
     confidences = {label: np.sort(values)[::-1] for label, values in found.items()}
     return FalseAlarms(confidences, account.seconds / 3600, tuple(account.faults))
 

@@ -12,6 +12,7 @@ from speechrec.audio import Source, read_audio
 from speechrec.errors import AudioError, SpeechrecError
 from speechrec.events import Event, find_events
 from speechrec.features import Array
+from speechrec.likest import Likest
 from speechrec.recognizer import Prediction, Recognizer, Uncertainty
 from speechrec.sources import file_blocks
 from speechrec.stream import Decider, Detection
@@ -155,15 +156,15 @@ class _Spotted:
 def _spot(recognizer: Recognizer, blocks: Iterable[Array]) -> _Spotted:
     rate = recognizer.config.sample_rate_hz
     decide = Decider(recognizer.labels, recognizer.stream_thresholds, rate_hz=rate)
-    columns = [recognizer.labels.index(label) for label in recognizer.keywords]
+    confidence = Likest(recognizer.labels)
     detections: list[Detection] = []
     likest, highest, samples = None, -1.0, 0
     for events, count in find_events(recognizer, blocks):
         samples += count
         detections += filter(None, map(decide, events))
         for event in events:
-            if (posterior := float(event.posteriors[columns].max())) > highest:
-                likest, highest = event, posterior
+            if (value := confidence(event.posteriors)[1]) > highest:
+                likest, highest = event, value
     return _Spotted(tuple(detections), likest, samples / rate)
 
 

@@ -13,6 +13,7 @@ from speechrec.config import UNKNOWN, DataConfig
 from speechrec.dataset import plan_dataset
 from speechrec.errors import DatasetError
 from speechrec.events import Event, find_events
+from speechrec.likest import Likest
 from speechrec.mine import Mined, mine
 from speechrec.negatives import find_negatives
 from speechrec.recognizer import Recognizer
@@ -53,9 +54,9 @@ def events_of(recognizer: Recognizer, path: Path) -> list[Event]:
 
 
 def likest(recognizer: Recognizer, event: Event) -> tuple[float, str]:
-    """The likeliest command and its posterior."""
-    columns = [recognizer.labels.index(label) for label in recognizer.keywords]
-    return max((float(event.posteriors[n]), recognizer.labels[n]) for n in columns)
+    """The confidence of the likest command, and the command."""
+    label, confidence = Likest(recognizer.labels)(event.posteriors)
+    return confidence, label
 
 
 @pytest.mark.parametrize("least", [0.0, 0.5])
@@ -70,8 +71,8 @@ def test_clips_are_what_the_network_was_asked_about(
         clips = []
         for path in sorted(talks.glob(f"*-{name}-*")):
             for event in events_of(glides, path):
-                posterior, label = likest(glides, event)
-                if posterior >= least:
+                confidence, label = likest(glides, event)
+                if confidence >= least:
                     clips.append(event.clip)
                     commands[label] = commands.get(label, 0) + 1
         wanted |= {f"{name}_nohash_{number}.wav": clip for number, clip in enumerate(clips)}
@@ -87,7 +88,7 @@ def test_clips_are_what_the_network_was_asked_about(
 
 
 def test_only_what_is_like_a_command(glides: Recognizer, talks: Path, tmp_path: Path) -> None:
-    """At a posterior of a half, the three commands that are said are taken, unknown words not."""
+    """At a confidence of a half, the three commands that are said are taken, unknown words not."""
     assert mined(glides, talks, tmp_path, 0.5).clips == {"rise": 1, "fall": 1, "high": 1}
     assert {path.name for path in tmp_path.iterdir()} == {
         "amy_nohash_0.wav", "amy_nohash_1.wav", "bob_nohash_0.wav"

@@ -41,7 +41,8 @@ def stub(yes: float = 0.5, no: float = 0.5) -> Any:
 
 def event(label: str, at_s: float, value: float = 0.9, *, known_s: float | None = None) -> Event:
     """Half a second around ``at_s``, certain 0.4 s after that."""
-    posteriors = np.full(len(LABELS), (1 - value) / 3, dtype=np.float32)
+    posteriors = np.zeros(len(LABELS), dtype=np.float32)
+    posteriors[-2:] = (1 - value) / 2
     posteriors[LABELS.index(label)] = value
     centre, known = round(at_s * RATE), round((at_s + 0.4 if known_s is None else known_s) * RATE)
     return Event(
@@ -196,7 +197,7 @@ def many(rng: np.random.Generator) -> list[Heard]:
         if said:
             truth.append(Command(label, 2 * number + 0.75, 2 * number + 1.25))
         value = 1 / (1 + np.exp(-rng.normal(2.0 if said else 0.0, 2.0)))
-        events.append(event(label, 2 * number + 1, max(0.26, float(value))))
+        events.append(event(label, 2 * number + 1, max(0.34, float(value))))
     return heard(truth, events, seconds=1200)
 
 

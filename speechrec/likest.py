@@ -1,0 +1,39 @@
+"""What a sound in a stream is likest to: a command, and how surely a command at all."""
+
+from collections.abc import Sequence
+
+from speechrec.config import SILENCE, UNKNOWN
+from speechrec.features import Array
+
+
+class Likest:
+    """The command that posteriors are likest to, and the confidence that one was said.
+
+    The confidence is p(command) / (p(command) + p(no command)), where no command is an unknown word
+    or silence. Whether "no" or "go" was said is another question than whether anything was: a
+    doubt about the former, counted in, hides commands below thresholds that are there for the
+    latter. Without unknown words among the labels, the posterior itself has to do.
+
+    Args:
+        labels: those of the posteriors, with at least one command.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._labels = labels
+        self._commands = [n for n, label in enumerate(labels) if label not in (UNKNOWN, SILENCE)]
+        self._others = [n for n in range(len(labels)) if n not in self._commands]
+        self._knows_others = UNKNOWN in labels
+
+    def __call__(self, posteriors: Array) -> tuple[str, float]:
+        """(labels,) posteriors to the likest command and its confidence, 0 to 1."""
+        number = max(self._commands, key=posteriors.__getitem__)
+        command = float(posteriors[number])
+        if self._knows_others and command:
+            command /= command + sum(float(posteriors[other]) for other in self._others)
+        return self._labels[number], command
+
+    def is_clear(self, posteriors: Array) -> bool:
+        """Whether a command leads, and outweighs all other commands together."""
+        said = posteriors[self._commands]
+        highest = said.max()
+        return bool(highest == posteriors.max() and 2 * highest > said.sum())

@@ -1,0 +1,70 @@
+"""How sure a stream is that a command was said, and not something else."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from speechrec.config import SILENCE, UNKNOWN
+from speechrec.likest import Likest
+
+LABELS = ("yes", SILENCE, "no", UNKNOWN, "go")
+
+
+def posteriors(**shares: float) -> npt.NDArray[np.float32]:
+    """(labels,), by the labels' letters alone; what is not named is 0."""
+    return np.array([shares.get(label.strip("_"), 0) for label in LABELS], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("shares", "label", "confidence"),
+    [
+        ({"no": 1.0}, "no", 1.0),
+        ({"no": 0.75, "unknown": 0.25}, "no", 0.75),
+        ({"no": 0.75, "unknown": 0.125, "silence": 0.125}, "no", 0.75),
+        ({"yes": 0.25, "unknown": 0.75}, "yes", 0.25),
+        ({"yes": 0.25, "silence": 0.75}, "yes", 0.25),
+        ({"unknown": 1.0}, "yes", 0.0),
+    ],
+)
+def test_a_command_against_no_command(
+    shares: dict[str, float], label: str, confidence: float
+) -> None:
+    """The likest command, and its share of itself, unknown words and silence."""
+    assert Likest(LABELS)(posteriors(**shares)) == (label, confidence)
+
+
+@pytest.mark.parametrize("no", [0.5, 0.625, 0.875])
+def test_doubt_between_commands_does_not_count(no: float) -> None:
+    """Whether "no" or "go" was said, surely a command was."""
+    doubtful = posteriors(no=no, go=1 - no)
+    assert Likest(LABELS)(doubtful) == ("no", 1.0)
+    some = 0.8 * doubtful + 0.2 * posteriors(unknown=1.0)
+    _, confidence = Likest(LABELS)(some)
+    assert confidence == pytest.approx(0.8 * no / (0.8 * no + 0.2))
+
+
+@pytest.mark.parametrize("labels", [("yes", "no"), ("yes", "no", SILENCE)])
+def test_without_unknown_words_the_posterior_counts(labels: tuple[str, ...]) -> None:
+    """Nothing else tells a command from a word that is none."""
+    scores = np.full(len(labels), 0.4 / (len(labels) - 1), dtype=np.float32)
+    scores[0] = 0.6
+    label, confidence = Likest(labels)(scores)
+    assert (label, confidence) == ("yes", pytest.approx(0.6))
+
+
+@pytest.mark.parametrize(
+    ("shares", "clear"),
+    [
+        ({"no": 0.75, "unknown": 0.25}, True),
+        ({"no": 0.625, "go": 0.25, "yes": 0.125}, True),
+        ({"no": 0.375, "go": 0.25, "unknown": 0.375}, True),
+        ({"no": 0.5, "go": 0.5}, False),
+        ({"no": 0.5, "go": 0.25, "yes": 0.25}, False),
+        ({"no": 0.375, "go": 0.3125, "yes": 0.3125}, False),
+        ({"no": 0.25, "unknown": 0.75}, False),
+        ({"no": 0.25, "silence": 0.75}, False),
+    ],
+)
+def test_clear(shares: dict[str, float], clear: bool) -> None:
+    """A command leads all labels, and outweighs the other commands together."""
+    assert Likest(LABELS).is_clear(posteriors(**shares)) == clear
