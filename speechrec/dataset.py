@@ -138,6 +138,11 @@ class _Survey:
 
 def _choose_words(corpus: Corpus, survey: _Survey, config: DataConfig) -> tuple[str, ...]:
     found = set(survey.words) - {UNKNOWN, SILENCE}
+    for word in found:
+        if not word.isprintable():
+            raise DatasetError(
+                f"{corpus.source}: expected words of printable characters, got {word!r}; rename it"
+            )
     if not found:
         raise DatasetError(
             f"{corpus.source}: expected folders named after words with recordings inside, found "

@@ -260,6 +260,13 @@ def test_a_word_without_recordings_is_an_error(tmp_path: Path) -> None:
         plan_dataset(source, DataConfig(words=("yes", "maybe")))
 
 
+def test_a_word_that_cannot_be_printed_is_an_error(tmp_path: Path) -> None:
+    """Words are written to terminals, where an escape sequence would do more than be read."""
+    source = manifest(tmp_path, rows("yes no\x1b[2J", names(4)))
+    with pytest.raises(DatasetError, match=r"printable characters, got 'no\\x1b\[2J'; rename it"):
+        plan_dataset(source, DataConfig())
+
+
 def test_a_single_label_is_an_error(tmp_path: Path) -> None:
     """One word and no silence leave nothing to tell apart; with silence there are two labels."""
     source = manifest(tmp_path, rows("yes", names(4)))
