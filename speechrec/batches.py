@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from speechrec.config import TrainConfig
+from speechrec.config import FeatureConfig, TrainConfig
+from speechrec.placing import awaited_frames, mirrored_frames
 from speechrec.store import FeatureSet
 
 Array = npt.NDArray[np.float32]
@@ -56,6 +57,8 @@ class Batches(keras.utils.PyDataset):
         chosen = self._order[index * size : (index + 1) * size]
         x, targets = self._features.rows(chosen), self._targets[chosen]
         rng = np.random.default_rng((self._config.seed, self._epoch, index))
+        if self._config.mirror_share:
+            mirrored(rng, x, self._features.config, self._config.mirror_share)
         if self._config.mask_share:
             masked(rng, x, self._fill, self._config.mask_share)
         if self._config.mixup:
@@ -65,6 +68,22 @@ class Batches(keras.utils.PyDataset):
     def on_epoch_end(self) -> None:
         self._epoch += 1
         self._shuffle()
+
+
+def mirrored(rng: np.random.Generator, x: Array, config: FeatureConfig, share: float) -> None:
+    """Mirror the last frames of a share of the vectors, in place, as a stream does.
+
+    It answers when it has heard all frames but a few, see `placing.awaited_frames`.
+
+    Args:
+        x: (rows, bands * frames) float32.
+        share: of the vectors, 0 to 1.
+    """
+    chosen = np.flatnonzero(rng.random(len(x)) < share)
+    heard = rng.integers(awaited_frames(config), config.frames, size=len(chosen))
+    pictures = x.reshape(len(x), config.bands, config.frames)
+    order = mirrored_frames(config, heard)[:, np.newaxis, :]
+    pictures[chosen] = np.take_along_axis(pictures[chosen], order, axis=2)
 
 
 def masked(rng: np.random.Generator, x: Array, fill: Array, share: float) -> None:

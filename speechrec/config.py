@@ -264,6 +264,8 @@ class TrainConfig:
     mixup: float = 0.0
     # Share of vectors in which some frames and some bands are blanked (SpecAugment, Park 2019).
     mask_share: float = 0.0
+    # Share of vectors whose last frames are mirrored, like those a stream does not wait for.
+    mirror_share: float = 0.0
     # Stop after this many epochs without a better validation accuracy; 0 never stops early.
     patience: int = 20
     # Keep the epoch of best validation accuracy (ties: lower loss) instead of the last one.
@@ -274,7 +276,13 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "learning_rate"):
             value = getattr(self, name)
             require(value > 0, f"train.{name}: expected a positive number, got {value}")
-        for name in ("warmup_share", "weight_decay", "label_smoothing", "mask_share"):
+        for name in (
+            "warmup_share",
+            "weight_decay",
+            "label_smoothing",
+            "mask_share",
+            "mirror_share",
+        ):
             value = getattr(self, name)
             require(0 <= value <= 1, f"train.{name}: expected 0 to 1, got {value}")
         require(0 <= self.mixup <= 100, f"train.mixup: expected 0 to 100, got {self.mixup}")

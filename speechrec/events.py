@@ -11,14 +11,20 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from speechrec.errors import AudioError
 from speechrec.features import Array
-from speechrec.placing import block_samples, excess_energy, loud_blocks, off_centre
+from speechrec.placing import (
+    awaited_frames,
+    block_samples,
+    excess_energy,
+    loud_blocks,
+    mirrored_frames,
+    off_centre,
+)
 from speechrec.recognizer import Recognizer
 
-# The last part of a window is not waited for but mirrored: what follows a word is background.
-_LOOK_AHEAD_MS = 150
 # A window is on a word while its centre of gravity is within so many hops of the middle; that is
 # for three hops, and the mean of the three posteriors counts.
 _ALIGNED_HOPS = 1.5
@@ -52,11 +58,9 @@ class Event:
 class _Window(NamedTuple):
     """A window that stood on something."""
 
-    start: int
+    number: int
     shift: int
     excess: Array
-    clip: Array
-    posteriors: Array
 
 
 class EventFinder:
@@ -69,12 +73,9 @@ class EventFinder:
         config = recognizer.config
         self._recognizer, self._config = recognizer, config
         self._hop = config.hop_samples
-        mirrored = min(round(_LOOK_AHEAD_MS / config.hop_ms), config.frames // 2)
-        # Frames and samples of a window that must have come in, and the order that mirrors them.
-        self._frames_heard = config.frames - mirrored
-        self._heard = config.clip_samples - mirrored * self._hop
-        numbers = np.arange(config.frames)
-        self._order = np.minimum(numbers, 2 * self._frames_heard - 1 - numbers)
+        # Frames and samples of a window that must have come in.
+        self._awaited = awaited_frames(config)
+        self._heard = config.clip_samples - (config.frames - self._awaited) * self._hop
         # Before the first sample there is nothing; half a window of it lets a first word be in the
         # middle of one.
         self._lead = config.clip_samples // 2
@@ -110,8 +111,10 @@ class EventFinder:
             self._buffer = np.concatenate((self._buffer, samples[start : start + piece]))
             while (begin := self._begin()) + self._heard <= len(self._buffer):
                 events += self._step(begin)
-            self._buffer = self._buffer[begin:]
-            self._dropped += begin
+            # An answer looks back at the windows it is about.
+            used = max(0, begin - _AVERAGED * self._hop)
+            self._buffer = self._buffer[used:]
+            self._dropped += used
         return events
 
     def finish(self) -> list[Event]:
@@ -124,15 +127,13 @@ class EventFinder:
             for event in events + self._answer()
         ]
 
-    def _begin(self) -> int:
-        """Where the next window begins in the buffer."""
-        return self._steps * self._hop - self._dropped
+    def _begin(self, number: int | None = None) -> int:
+        """Where a window, as a rule the next one, begins in the buffer."""
+        return (self._steps if number is None else number) * self._hop - self._dropped
 
     def _step(self, begin: int) -> list[Event]:
         """Look at one window; the event that it completes, if there is one."""
-        heard = self._buffer[begin : begin + self._heard]
-        clip = np.concatenate((heard, heard[::-1][: self._config.clip_samples - self._heard]))
-        excess, background = excess_energy(clip, self._config)
+        excess, background = excess_energy(self._clip(begin, self._heard), self._config)
         shift = off_centre(excess, self._config)
         number, self._steps = self._steps, self._steps + 1
         if not self._audible(excess, background) or abs(shift) > _ALIGNED_HOPS * self._hop:
@@ -141,9 +142,13 @@ class EventFinder:
             return events
         if self._answered:
             return []
-        start = number * self._hop - self._lead
-        self._run.append(_Window(start, shift, excess, clip, self._posteriors(number, begin)))
+        self._run.append(_Window(number, shift, excess))
         return self._answer() if len(self._run) == _AVERAGED else []
+
+    def _clip(self, begin: int, heard: int) -> Array:
+        """The second that begins there in the buffer, mirrored where it has not been heard."""
+        clip = self._buffer[begin : begin + heard]
+        return np.concatenate((clip, clip[::-1][: self._config.clip_samples - heard]))
 
     def _audible(self, excess: Array, background: float) -> bool:
         """Whether the gate lets a window through. ``excess`` is above twice the background."""
@@ -151,39 +156,49 @@ class EventFinder:
         floor = 3 * block_samples(self._config) * _GATE_FLOOR
         return loudest > max((_GATE_RATIO - 2) * background, floor)
 
-    def _posteriors(self, number: int, begin: int) -> Array:
-        """The network's answer for a window that begins there in the buffer."""
-        frames = len(self._ring)
-        stop = number + self._frames_heard
-        new = np.arange(max(number, self._frames_done), stop)
-        block = np.empty((self._config.bands, len(new)), dtype=np.float32)
-        first = begin + int(new[0] - number) * self._hop
-        self._recognizer.front_end.log_mel(self._buffer[first:], block)
-        self._ring[new % frames] = block.T
-        self._frames_done = stop
-        vector = self._ring[(number + self._order) % frames].T.reshape(1, -1)
-        posteriors: Array = self._recognizer.stream_scores(vector)[0]
-        return posteriors
-
     def _answer(self) -> list[Event]:
-        """What the windows since the last answer have been about."""
+        """What the windows since the last answer have been about.
+
+        They are not asked about before, since until now more of the first ones has been heard.
+        """
         if not self._run:
             return []
         run, self._run = self._run, []
         self._answered = True
-        best = min(run, key=lambda window: abs(window.shift))
-        block = block_samples(self._config)
-        first, last = _extent(best.excess, self._config.clip_samples // 2 + best.shift, block)
+        last_step = self._steps - 1
+        # With every step a window has been heard a frame further.
+        late = [
+            min(last_step - window.number, self._config.frames - self._awaited) for window in run
+        ]
+        heard = self._awaited + np.array(late)
+        vectors = self._vectors(np.array([window.number for window in run]), heard)
+        nearest = min(range(len(run)), key=lambda index: abs(run[index].shift))
+        best = run[nearest]
+        start, block = best.number * self._hop - self._lead, block_samples(self._config)
+        middle = self._config.clip_samples // 2 + best.shift
+        first, last = _extent(best.excess, middle, block)
         return [
             Event(
-                centre=best.start + self._config.clip_samples // 2 + best.shift,
-                start=max(0, best.start + first * block),
-                stop=best.start + min(last * block, self._heard),
-                known=(self._steps - 1) * self._hop - self._lead + self._heard,
-                posteriors=np.mean([window.posteriors for window in run], axis=0),
-                clip=best.clip,
+                centre=start + middle,
+                start=max(0, start + first * block),
+                stop=start + min(last * block, self._heard),
+                known=last_step * self._hop - self._lead + self._heard,
+                posteriors=self._recognizer.stream_scores(vectors).mean(axis=0),
+                clip=self._clip(self._begin(best.number), self._heard + late[nearest] * self._hop),
             )
         ]
+
+    def _vectors(self, numbers: npt.NDArray[np.intp], heard: npt.NDArray[np.intp]) -> Array:
+        """(windows, 1024) features of windows of which so many frames have been heard."""
+        frames = len(self._ring)
+        new = np.arange(max(int(numbers[0]), self._frames_done), int((numbers + heard).max()))
+        block = np.empty((self._config.bands, len(new)), dtype=np.float32)
+        self._recognizer.front_end.log_mel(self._buffer[self._begin(int(new[0])) :], block)
+        self._ring[new % frames] = block.T
+        self._frames_done = int(new[-1]) + 1
+        rows = (numbers[:, np.newaxis] + mirrored_frames(self._config, heard)) % frames
+        vectors: Array = self._ring[rows].transpose(0, 2, 1).reshape(len(numbers), -1)
+        return vectors
 
 
 def _extent(excess: Array, centre: int, block: int) -> tuple[int, int]:

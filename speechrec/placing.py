@@ -16,6 +16,8 @@ from speechrec.features import Array
 _BLOCK_MS = 10
 # Blocks with this share of the loudest one's energy (17 dB below it) belong to the word.
 _LOUD_SHARE = 0.02
+# The last part of a stream's window is not waited for: what follows a word is background.
+_LOOK_AHEAD_MS = 150
 # The second is moved by at most this much to bring the word into its middle.
 _REACH_MS = 250
 
@@ -48,6 +50,23 @@ def fit_clip(wave: Array, config: FeatureConfig) -> Array:
         excess, _ = excess_energy(wave[start : start + length], config)
         start += off_centre(excess, config)
     return _cut(wave, start, length)
+
+
+def awaited_frames(config: FeatureConfig) -> int:
+    """How many frames of its window a stream waits for before it answers."""
+    return config.frames - min(round(_LOOK_AHEAD_MS / config.hop_ms), config.frames // 2)
+
+
+def mirrored_frames(config: FeatureConfig, heard: npt.ArrayLike) -> npt.NDArray[np.intp]:
+    """(..., frames): which frames stand in a window of which only the first have been heard.
+
+    The rest are mirrored ones: for 8 of 10 heard, 0 1 2 3 4 5 6 7 7 6.
+
+    Args:
+        heard: (...,) frames, at least half of a window.
+    """
+    numbers = np.arange(config.frames)
+    return np.minimum(numbers, 2 * np.asarray(heard)[..., np.newaxis] - 1 - numbers)
 
 
 def _loudest_start(wave: Array, config: FeatureConfig) -> int:

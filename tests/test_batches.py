@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from speechrec.batches import Batches, answers, masked, mixed_up
+from speechrec.batches import Batches, answers, masked, mirrored, mixed_up
 from speechrec.config import FeatureConfig, TrainConfig
 from speechrec.store import FeatureSet
 
@@ -207,6 +207,41 @@ def test_batches_blank_with_what_is_usual_in_a_band() -> None:
         for shift in (np.float32(0), np.float32(-9))
     )
     np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_that_share_of_rows_ends_as_a_stream_does(share: float) -> None:
+    """A row is left alone, or one to five frames at its end are the ones before, mirrored."""
+    before = np.random.default_rng(3).standard_normal((1000, 1024)).astype(np.float32)
+    x = before.copy()
+    mirrored(np.random.default_rng(4), x, FeatureConfig(), share)
+    counts = [mirrored_at_the_end(row) for row in x]
+    assert np.mean(np.array(counts) > 0) == pytest.approx(share, abs=0.05)
+    assert set(counts) - {0} == (set(range(1, 6)) if share else set())
+    for row, whole, count in zip(x, before, counts, strict=True):
+        heard = slice(0, 32 - count)
+        np.testing.assert_array_equal(
+            row.reshape(32, 32)[:, heard], whole.reshape(32, 32)[:, heard]
+        )
+
+
+def mirrored_at_the_end(row: Array) -> int:
+    """How many of the last frames are the ones before, backwards."""
+    frames = row.reshape(32, 32)
+    counts = range(8, 0, -1)
+    wanted = (frames[:, 31 - n : 31 - 2 * n : -1] for n in counts)
+    found = (n for n, mirror in zip(counts, wanted, strict=True)
+             if np.array_equal(frames[:, -n:], mirror))  # fmt: skip
+    return next(found, 0)
+
+
+def test_batches_mirror() -> None:
+    """With `mirror_share`, rows of a batch are mirrored; the stored vectors stay as they are."""
+    features, config = noise(64, copies=1), with_settings(mirror_share=1.0, batch_size=64)
+    kept = features.x.copy()
+    for x, _ in drawn(batches_of(features, config)):
+        assert all(map(mirrored_at_the_end, x))
+    np.testing.assert_array_equal(features.x, kept)
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.4, 1.0, 8.0])

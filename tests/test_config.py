@@ -79,6 +79,7 @@ WRONG = [
     ("train.weight_decay", -1e-9), ("train.weight_decay", 1.01), ("train.weight_decay", True),
     ("train.label_smoothing", -0.1), ("train.label_smoothing", 1.1),
     ("train.mask_share", -0.1), ("train.mask_share", 1.1), ("train.mask_share", "half"),
+    ("train.mirror_share", -0.1), ("train.mirror_share", 1.1),
     ("train.mixup", -0.1), ("train.mixup", 100.1), ("train.mixup", INF),
     ("augment.views", 0), ("augment.views", 1001), ("augment.views", 2.0), ("augment.views", True),
     ("augment.stretch_percent", -1), ("augment.stretch_percent", 50.1),
@@ -207,8 +208,8 @@ def test_the_teacher_is_a_section_with_two_tables_of_its_own() -> None:
 @pytest.mark.parametrize("low_and_high", [(0.0, 1.0)])
 @pytest.mark.parametrize(
     "name", ["train.weight_decay", "train.label_smoothing", "train.mask_share",
-             "augment.noise_share", "augment.echo_share", "teacher.weight",
-             "export.unknown_refused"],
+             "train.mirror_share", "augment.noise_share", "augment.echo_share",
+             "teacher.weight", "export.unknown_refused"],
 )  # fmt: skip
 def test_the_bounds_themselves_are_allowed(name: str, low_and_high: tuple[float, float]) -> None:
     """A share may be nothing and all."""
@@ -289,7 +290,8 @@ shares = st.floats(0, 1)
 schedules = st.builds(
     TrainConfig,
     epochs=st.integers(1, 999), learning_rate=st.floats(1e-6, 1), warmup_share=shares,
-    weight_decay=shares, label_smoothing=shares, mask_share=shares, mixup=st.floats(0, 100),
+    weight_decay=shares, label_smoothing=shares, mask_share=shares, mirror_share=shares,
+    mixup=st.floats(0, 100),
 )  # fmt: skip
 augments = st.builds(
     AugmentConfig,

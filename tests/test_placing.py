@@ -1,6 +1,7 @@
 """The second of a recording that is looked at has its word in the middle."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,15 @@ from hypothesis import strategies as st
 
 from speechrec.config import FeatureConfig
 from speechrec.features import clip_features
-from speechrec.placing import block_samples, excess_energy, fit_clip, loud_blocks, off_centre
+from speechrec.placing import (
+    awaited_frames,
+    block_samples,
+    excess_energy,
+    fit_clip,
+    loud_blocks,
+    mirrored_frames,
+    off_centre,
+)
 
 Array = npt.NDArray[np.float32]
 CONFIG = FeatureConfig()
@@ -298,3 +307,24 @@ def test_off_centre_of_what_has_no_centre(value: float) -> None:
 def test_a_block_is_ten_milliseconds(rate: int, samples: int) -> None:
     """Whatever the sample rate."""
     assert block_samples(replace(CONFIG, sample_rate_hz=rate, high_hz=3900)) == samples
+
+
+@pytest.mark.parametrize(
+    ("changes", "awaited"),
+    [({}, 27), ({"hop_ms": 60.0, "frames": 16, "bands": 64}, 14), ({"hop_ms": 7.5}, 16)],
+)
+def test_a_stream_waits_for_all_but_150_ms(changes: dict[str, Any], awaited: int) -> None:
+    """For the frames before the last 150 ms, and for half the window at least."""
+    assert awaited_frames(replace(CONFIG, **changes)) == awaited
+
+
+def test_what_is_not_heard_is_mirrored() -> None:
+    """The frames that are heard stay in their places; behind them they come backwards."""
+    orders = mirrored_frames(CONFIG, [16, 27, 31, 32])
+    assert orders.shape == (4, 32)
+    everything = list(range(32))
+    assert orders[0].tolist() == everything[:16] + everything[:16][::-1]
+    assert orders[1].tolist() == [*everything[:27], 26, 25, 24, 23, 22]
+    assert orders[2].tolist() == [*everything[:31], 30]
+    assert orders[3].tolist() == everything
+    assert mirrored_frames(CONFIG, 27).tolist() == orders[1].tolist()

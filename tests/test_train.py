@@ -215,7 +215,7 @@ def test_batch_normalisation_resumes_too(tmp_path: Path) -> None:
     "changes",
     [
         {"warmup_share": 0.4},
-        {"label_smoothing": 0.2, "mixup": 0.4, "mask_share": 0.5},
+        {"label_smoothing": 0.2, "mixup": 0.4, "mask_share": 0.5, "mirror_share": 0.5},
         {"weight_decay": 0.5},
     ],
     ids=str,
