@@ -255,7 +255,7 @@ def main() -> None:
     parser.add_argument("--features", type=Path, default=Path("runs/features"))
     parser.add_argument(
         "--teachers", type=Path, nargs="+",
-        default=[Path("runs/teacher"), Path("runs/teacher-turn")],
+        default=[Path("runs/teacher-0"), Path("runs/teacher-1")],
     )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("runs/recipe"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])

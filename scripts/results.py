@@ -27,7 +27,7 @@ FIGURES = (
     "unknown_refused", "keywords_accepted",
 )  # fmt: skip
 
-TAUGHT_BY = {"commands": [Path("runs/teacher"), Path("runs/teacher-turn")]}
+TAUGHT_BY = {"commands": [Path("runs/teacher-0"), Path("runs/teacher-1")]}
 SHARING = ("commands-cnn",)
 
 

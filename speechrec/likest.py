@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from speechrec.config import SILENCE, UNKNOWN
 from speechrec.features import Array
 
+# What a command must have of what all commands have: four times as much as the others together.
+_CLEAR_SHARE = 0.8
+
 
 class Likest:
     """The command that posteriors are likest to, and the confidence that one was said.
@@ -33,7 +36,7 @@ class Likest:
         return self._labels[number], command
 
     def is_clear(self, posteriors: Array) -> bool:
-        """Whether a command leads, and outweighs all other commands together."""
+        """Whether a command leads, with most of what all commands have together."""
         said = posteriors[self._commands]
         highest = said.max()
-        return bool(highest == posteriors.max() and 2 * highest > said.sum())
+        return bool(highest == posteriors.max() and highest >= _CLEAR_SHARE * said.sum())
