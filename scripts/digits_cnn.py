@@ -15,7 +15,7 @@ import sys
 import numpy as np
 import numpy.typing as npt
 
-from speechrec.config import MODEL_PRESETS
+from speechrec.train_config import MODEL_PRESETS
 
 GOAL = 0.97
 SIDE = 28

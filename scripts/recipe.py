@@ -23,7 +23,7 @@ from recipe_probes import averaged, other_numbers, warped, with_fragments
 
 from speechrec import locate, store
 from speechrec.calibrate import scaled
-from speechrec.config import UNKNOWN, Config
+from speechrec.config import UNKNOWN
 from speechrec.config_toml import load_config
 from speechrec.copies import training_copies
 from speechrec.extract import extract
@@ -33,6 +33,7 @@ from speechrec.report import new_figure
 from speechrec.store import FeatureSet
 from speechrec.teacher import soft_answers
 from speechrec.train import train
+from speechrec.train_config import Config
 
 PLAIN = {
     "augment.views": 1, "model.dropout": [0.5] * 4, "model.batch_norm": False,

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.fft
 
 from speechrec.batches import Batches, answers
-from speechrec.config import SILENCE, UNKNOWN, FeatureConfig, ModelConfig, TrainConfig
+from speechrec.config import SILENCE, UNKNOWN, FeatureConfig
 from speechrec.copies import recording
 from speechrec.features import Array
 from speechrec.model import band_statistics
@@ -21,6 +21,7 @@ from speechrec.optimizer import compiled
 from speechrec.placing import block_samples, excess_energy, fit_clip, loud_blocks
 from speechrec.shards import front_end_of, read_clip
 from speechrec.store import FeatureSet
+from speechrec.train_config import ModelConfig, TrainConfig
 
 # PCEN is defined on energies of 16-bit integers' scale in librosa's examples.
 _PCEN_SCALE = 2**31

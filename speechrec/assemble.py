@@ -14,7 +14,6 @@ import numpy as np
 
 from speechrec import bundle
 from speechrec.calibrate import Calibration, calibrate, fit_temperature
-from speechrec.config import Config
 from speechrec.evaluate import Report, evaluate
 from speechrec.export import dropout_shapes, to_tflite
 from speechrec.features import mel_filterbank
@@ -23,6 +22,7 @@ from speechrec.recognizer import Network, Recognizer
 from speechrec.store import FeatureSet, StoreInfo
 from speechrec.teacher import load_teacher, members
 from speechrec.train import TrainResult
+from speechrec.train_config import Config
 
 # Clips on which the exported network is held against Keras before it is written.
 _PROBE_CLIPS = 256

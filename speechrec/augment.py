@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from speechrec.config import AugmentConfig
+from speechrec.train_config import AugmentConfig
 
 Array = npt.NDArray[np.float32]
 # Draws so many samples of background noise.

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from speechrec.config import FeatureConfig, TrainConfig
+from speechrec.config import FeatureConfig
 from speechrec.placing import awaited_frames, mirrored_frames
 from speechrec.store import FeatureSet
+from speechrec.train_config import TrainConfig
 
 Array = npt.NDArray[np.float32]
 # Widest run of frames, and of bands, that a mask blanks.

@@ -8,19 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from speechrec.config import (
+from speechrec.config import DataConfig, FeatureConfig, require
+from speechrec.errors import ConfigError
+from speechrec.train_config import (
     MODEL_PRESETS,
     AugmentConfig,
     Config,
-    DataConfig,
     ExportConfig,
-    FeatureConfig,
     ModelConfig,
     TeacherConfig,
     TrainConfig,
-    require,
 )
-from speechrec.errors import ConfigError
 
 
 def load_config(

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from speechrec import augment, store
-from speechrec.config import SILENCE, UNKNOWN, AugmentConfig, FeatureConfig, sha256_json
+from speechrec.config import SILENCE, UNKNOWN, FeatureConfig, sha256_json
 from speechrec.errors import AudioError, DatasetError
 from speechrec.features import Array
 from speechrec.files import replacing, write_json, write_text
@@ -31,6 +31,7 @@ from speechrec.placing import excess_energy, fit_clip, off_centre
 from speechrec.recording import Clip, Stretch
 from speechrec.shards import front_end_of, read_clip
 from speechrec.store import FeatureSet, StoredClip
+from speechrec.train_config import AugmentConfig
 
 FOLDER, INFO_NAME = "copies", "copies.json"
 _SHARD_CLIPS = 128

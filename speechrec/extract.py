@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from speechrec import store
-from speechrec.config import PARTS, SILENCE, Config
+from speechrec.config import PARTS, SILENCE
 from speechrec.dataset import Plan, plan_dataset
 from speechrec.errors import DatasetError
 from speechrec.features import mel_filterbank
@@ -25,6 +25,7 @@ from speechrec.files import replace_folder, replacing, write_json
 from speechrec.parallel import in_order, processes
 from speechrec.recording import Clip, Fault, Stretch
 from speechrec.shards import Finished, Job, dumps, front_end_of, make_shard, shard_rows
+from speechrec.train_config import Config
 
 SHARD_CLIPS = 512
 

@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from speechrec.config import ModelConfig
+from speechrec.train_config import ModelConfig
 
 # A band that never varies is left as it is instead of being divided by zero.
 _LEAST_DEVIATION = 1e-3

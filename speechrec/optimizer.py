@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from speechrec.config import ModelConfig, TrainConfig
 from speechrec.model import band_statistics, build_model
 from speechrec.store import FeatureSet
+from speechrec.train_config import ModelConfig, TrainConfig
 
 
 def compiled(training: FeatureSet, model_config: ModelConfig, config: TrainConfig) -> keras.Model:

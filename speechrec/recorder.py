@@ -10,10 +10,10 @@ import keras
 import numpy as np
 
 from speechrec.checkpoint import Checkpoint, EpochRow, write_history
-from speechrec.config import TrainConfig
 from speechrec.errors import TrainingError
 from speechrec.optimizer import epoch_steps
 from speechrec.store import FeatureSet
+from speechrec.train_config import TrainConfig
 
 # Clips of the training part whose accuracy with dropout off is followed during training.
 _FOLLOWED_CLIPS = 2000

@@ -15,7 +15,7 @@ import tomli_w
 from speechrec import bundle, report, store, teacher
 from speechrec.assemble import write_recogniser
 from speechrec.checkpoint import EpochRow
-from speechrec.config import Config, check_same_features, require
+from speechrec.config import check_same_features, require
 from speechrec.copies import training_copies
 from speechrec.errors import DatasetError
 from speechrec.evaluate import Report
@@ -23,6 +23,7 @@ from speechrec.files import replacing, write_json, write_text
 from speechrec.recorder import TrainOptions
 from speechrec.teacher import own_teacher, soft_answers
 from speechrec.train import TrainResult, finish, train
+from speechrec.train_config import Config
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,12 @@ import numpy as np
 from speechrec.batches import Array, answers
 from speechrec.calibrate import scaled
 from speechrec.checkpoint import Checkpoint
-from speechrec.config import Config
 from speechrec.errors import TrainingError
 from speechrec.files import replacing, write_json
 from speechrec.recorder import TrainOptions
 from speechrec.store import FeatureSet
 from speechrec.train import data_digests, finish, train
+from speechrec.train_config import Config
 
 FOLDER = "teacher"
 _MODEL, _IDENTITY = "model.keras", "teacher.json"

@@ -21,7 +21,6 @@ import tensorflow as tf
 
 from speechrec.batches import Array, Batches, answers
 from speechrec.checkpoint import Checkpoint, EpochRow
-from speechrec.config import ModelConfig, TrainConfig
 from speechrec.errors import MissingExtraError, TrainingError
 from speechrec.model import band_statistics
 from speechrec.optimizer import compiled, epoch_steps, recompile
@@ -33,6 +32,7 @@ from speechrec.recorder import (
     seed_dropout,
 )
 from speechrec.store import FeatureSet
+from speechrec.train_config import ModelConfig, TrainConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from speechrec.config import Config, ModelConfig
 from speechrec.config_toml import config_from_dict
 from speechrec.extract import extract
 from speechrec.run import RunResult, make_run
+from speechrec.train_config import Config, ModelConfig
 
 RATE = 16_000
 # Each "word" is a gliding tone: from and to so many hertz.

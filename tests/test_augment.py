@@ -19,7 +19,7 @@ from speechrec.augment import (
     stretched,
     with_echo,
 )
-from speechrec.config import AugmentConfig
+from speechrec.train_config import AugmentConfig
 
 Array = npt.NDArray[np.float32]
 

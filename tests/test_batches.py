@@ -8,8 +8,9 @@ import numpy.typing as npt
 import pytest
 
 from speechrec.batches import Batches, answers, masked, mirrored, mixed_up
-from speechrec.config import FeatureConfig, TrainConfig
+from speechrec.config import FeatureConfig
 from speechrec.store import FeatureSet
+from speechrec.train_config import TrainConfig
 
 Array = npt.NDArray[np.float32]
 LABELS = ("a", "b", "c")

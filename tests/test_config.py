@@ -11,19 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechrec.config import (
+from speechrec.config import DataConfig, FeatureConfig, check_same_features
+from speechrec.config_toml import config_from_dict, features_from_dict, load_config, parse_override
+from speechrec.errors import ConfigError, SettingsMismatchError
+from speechrec.train_config import (
     MODEL_PRESETS,
     AugmentConfig,
     Config,
-    DataConfig,
-    FeatureConfig,
     ModelConfig,
     TeacherConfig,
     TrainConfig,
-    check_same_features,
 )
-from speechrec.config_toml import config_from_dict, features_from_dict, load_config, parse_override
-from speechrec.errors import ConfigError, SettingsMismatchError
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 NAN, INF = float("nan"), float("inf")

@@ -13,11 +13,12 @@ import pytest
 import soundfile
 
 from speechrec import copies as copies_module
-from speechrec.config import SILENCE, UNKNOWN, AugmentConfig, Config, DataConfig
+from speechrec.config import SILENCE, UNKNOWN, DataConfig
 from speechrec.copies import training_copies
 from speechrec.errors import DatasetError
 from speechrec.extract import extract
 from speechrec.store import FeatureSet, load_features, load_info
+from speechrec.train_config import AugmentConfig, Config
 
 RATE = 16_000
 CONFIG = Config(data=DataConfig(words=("rise", "fall"), validation_percent=25, testing_percent=25))

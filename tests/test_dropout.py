@@ -15,7 +15,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from speechrec.bundle import read_bundle, write_bundle
-from speechrec.config import FeatureConfig, ModelConfig
+from speechrec.config import FeatureConfig
 from speechrec.errors import SpeechrecError
 from speechrec.export import dropout_shapes, to_tflite
 from speechrec.features import mel_filterbank
@@ -23,6 +23,7 @@ from speechrec.model import band_statistics, build_model
 from speechrec.recognizer import Network, Recognizer, _mask
 from speechrec.run import RunResult
 from speechrec.store import FeatureSet, load_features
+from speechrec.train_config import ModelConfig
 
 PAGE = Path(__file__).parents[1] / "docs" / "dropout.md"
 KINDS = ("dense", "cnn", "batch norm")

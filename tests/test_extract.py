@@ -18,7 +18,7 @@ import soundfile
 
 from speechrec import extract as extract_module
 from speechrec.audio import read_audio
-from speechrec.config import PARTS, SILENCE, UNKNOWN, Config, DataConfig, FeatureConfig
+from speechrec.config import PARTS, SILENCE, UNKNOWN, DataConfig, FeatureConfig
 from speechrec.errors import AudioError, DatasetError
 from speechrec.extract import extract
 from speechrec.features import clip_features
@@ -26,6 +26,7 @@ from speechrec.placing import fit_clip
 from speechrec.recording import Clip
 from speechrec.shards import read_clip
 from speechrec.store import StoredClip, load_features, load_info, shard_name, stored_clips
+from speechrec.train_config import Config
 
 RATE = 16_000
 FEATURES = FeatureConfig()

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from speechrec.config import ModelConfig
 from speechrec.config_toml import load_config
 from speechrec.model import band_statistics, build_model
+from speechrec.train_config import ModelConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 DENSE = load_config(CONFIGS / "dense.toml").model

@@ -13,15 +13,7 @@ import numpy as np
 import pytest
 
 from speechrec.bundle import read_bundle
-from speechrec.config import (
-    AugmentConfig,
-    Config,
-    ExportConfig,
-    FeatureConfig,
-    ModelConfig,
-    TeacherConfig,
-    TrainConfig,
-)
+from speechrec.config import FeatureConfig
 from speechrec.config_toml import load_config
 from speechrec.errors import ConfigError, DatasetError, SettingsMismatchError, TrainingError
 from speechrec.evaluate import evaluate
@@ -31,6 +23,14 @@ from speechrec.recorder import TrainOptions
 from speechrec.run import RunResult, make_run, make_teacher
 from speechrec.store import CLIPS_NAME, load_features, load_info
 from speechrec.teacher import load_teacher
+from speechrec.train_config import (
+    AugmentConfig,
+    Config,
+    ExportConfig,
+    ModelConfig,
+    TeacherConfig,
+    TrainConfig,
+)
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speechrec.config import PARTS, Config, FeatureConfig
+from speechrec.config import PARTS, FeatureConfig
 from speechrec.errors import DatasetError
 from speechrec.store import load_features, load_info, shard_name, stored_clips
+from speechrec.train_config import Config
 
 
 @pytest.fixture

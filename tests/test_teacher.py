@@ -13,11 +13,12 @@ import pytest
 
 from speechrec.batches import answers
 from speechrec.checkpoint import EpochRow
-from speechrec.config import Config, FeatureConfig, ModelConfig, TeacherConfig, TrainConfig
+from speechrec.config import FeatureConfig
 from speechrec.errors import TrainingError
 from speechrec.recorder import TrainOptions
 from speechrec.store import FeatureSet
 from speechrec.teacher import soft_answers
+from speechrec.train_config import Config, ModelConfig, TeacherConfig, TrainConfig
 
 LABELS = ("a", "b", "c")
 

@@ -17,11 +17,12 @@ import numpy.typing as npt
 import pytest
 
 from speechrec.checkpoint import EpochRow
-from speechrec.config import Config, FeatureConfig, ModelConfig, TrainConfig
+from speechrec.config import FeatureConfig
 from speechrec.errors import MissingExtraError, TrainingError
 from speechrec.recorder import Step, TrainOptions
 from speechrec.store import FeatureSet
 from speechrec.train import TrainResult, finish, train
+from speechrec.train_config import Config, ModelConfig, TrainConfig
 
 LABELS = ("a", "b", "c")
 
