@@ -36,7 +36,11 @@ class Likest:
         return self._labels[number], command
 
     def is_clear(self, posteriors: Array) -> bool:
-        """Whether a command leads, with most of what all commands have together."""
+        """Whether a command leads, with most of what all commands have together.
+
+        Where the confidence is the posterior, it counts the other commands itself: leading will do.
+        """
         said = posteriors[self._commands]
         highest = said.max()
-        return bool(highest == posteriors.max() and highest >= _CLEAR_SHARE * said.sum())
+        share = _CLEAR_SHARE if self._knows_others else 0.0
+        return bool(highest == posteriors.max() and highest >= share * said.sum())

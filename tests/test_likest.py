@@ -68,3 +68,11 @@ def test_without_unknown_words_the_posterior_counts(labels: tuple[str, ...]) -> 
 def test_clear(shares: dict[str, float], clear: bool) -> None:
     """A command leads all labels, and is four times as likely as the others together."""
     assert Likest(LABELS).is_clear(posteriors(**shares)) == clear
+
+
+@pytest.mark.parametrize("labels", [("yes", "no", "go"), ("yes", "no", "go", SILENCE)])
+def test_without_unknown_words_a_command_that_leads_is_clear(labels: tuple[str, ...]) -> None:
+    """Its posterior is its confidence then, and a threshold below 0.8 must not be in vain."""
+    scores = np.zeros(len(labels), dtype=np.float32)
+    scores[:3] = 0.5, 0.3, 0.2
+    assert Likest(labels).is_clear(scores)
