@@ -17,7 +17,7 @@ from speechrec import sndfile
 from speechrec.errors import AudioError
 from speechrec.wav import PCM, Samples, decode_pcm, is_wav, wav_layout
 
-# Files above this size are decoded block by block instead of being held in memory.
+# Files above this size are decoded as they are read, so that only their samples are in memory.
 WHOLE_FILE_BYTES = 64 << 20
 _READ_BYTES = 1 << 20
 
@@ -112,9 +112,9 @@ def to_mono(decoded: Decoded, *, sample_rate_hz: int) -> Samples:
     Floating-point files may go past full scale: they are scaled down as a whole, not clipped.
     """
     samples = decoded.samples
-    # The sum of channels far beyond full scale may be too large for float32.
-    wide = np.float32 if decoded.integer else np.float64
-    mono = samples[0] if len(samples) == 1 else samples.mean(axis=0, dtype=wide)
+    # The sum of channels far beyond full scale may be too large for float32, and that of 24-bit
+    # channels too long.
+    mono = samples[0] if len(samples) == 1 else samples.mean(axis=0, dtype=np.float64)
     if not decoded.integer and (peak := max(float(mono.max()), -float(mono.min()))) > 1.0:
         mono = mono / np.float32(peak)
     if decoded.rate_hz != sample_rate_hz:
@@ -175,11 +175,14 @@ def _bytes_unless_large(path: str | Path) -> bytes | None:
             # Not more than there is: room that is asked for anew each time costs as much again.
             wanted = min(status.st_size + 1, _READ_BYTES) if status.st_size else _READ_BYTES
             blocks: list[bytes] = []
+            size = 0
             while block := os.read(descriptor, wanted):
                 blocks.append(block)
+                size += len(block)
                 if regular and len(block) < wanted:
                     break
-                if len(blocks) > WHOLE_FILE_BYTES // _READ_BYTES:
+                # A pipe gives what it has, however much is asked for.
+                if size > WHOLE_FILE_BYTES:
                     _refuse_size(str(path))
             return blocks[0] if len(blocks) == 1 else b"".join(blocks)
         finally:

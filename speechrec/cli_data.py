@@ -114,13 +114,13 @@ def synth(
         ),
     ] = False,
     voices: Annotated[
-        int, typer.Option(min=3, max=3000, help="Voices, spread over the parts.")
+        int, typer.Option(min=3, max=3000, help="Voices, of all engines in turn.")
     ] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of speeds, pitches and noise.")] = 0,
 ) -> None:
     """Speak words with synthetic voices, for a first recogniser without any recordings."""
     from speechrec import console
-    from speechrec.synth import OTHER_WORDS, synthesise
+    from speechrec.synth import OTHER_WORDS, check_request, synthesise
     from speechrec.vocabulary import foreign
     from speechrec.vocabulary import phrases as english
 
@@ -128,6 +128,7 @@ def synth(
     unknown = (
         OTHER_WORDS if others is None else tuple(filter(None, map(str.strip, others.split(","))))
     )
+    check_request(out, spoken, unknown)
     more = (
         english(phrases, spoken, seed=seed, near_share=near_misses, held_out=held_out)
         if phrases else []

@@ -123,7 +123,7 @@ class DataConfig:
     testing_percent: float = 10.0
     # Clips of `_silence_` per hundred other clips of the same part.
     silence_percent: float = 10.0
-    # At most this many unknown clips per clip of the average keyword; 0 keeps all of them.
+    # At most this many unknown clips of the corpus per clip of the average keyword; 0 keeps all.
     unknown_ratio: float = 4.0
     store_dtype: Literal["float32", "float16"] = "float32"
     # Credit that the recordings' licence asks for; carried into the recogniser file.

@@ -73,9 +73,11 @@ def plan_dataset(
     splitter, notes = _fit_splitter(survey, config)
     keywords = sum(survey.words[word] for word in words)
     others = sum(survey.words.values()) - keywords - survey.words[SILENCE]
+    # What was added to learn from is not left out.
+    own = others - sum(survey.added[word] for word in survey.added if word not in (*words, SILENCE))
     share = 1.0
-    if config.unknown_ratio and others > config.unknown_ratio * keywords / len(words):
-        share = config.unknown_ratio * keywords / len(words) / others
+    if config.unknown_ratio and own > config.unknown_ratio * keywords / len(words):
+        share = config.unknown_ratio * keywords / len(words) / own
     silence, noise_faults, noise_notes = find_noise(corpus, config)
     labels = list(words)
     if others:
@@ -86,10 +88,10 @@ def plan_dataset(
         raise DatasetError(f"{source}: expected at least two labels to tell apart, found {labels}")
     if share < 1:
         notes.append(
-            f"about {1 - share:.0%} of {others} recordings of unknown words are left out "
+            f"about {1 - share:.0%} of {own} recordings of unknown words are left out "
             f"(data.unknown_ratio {config.unknown_ratio:g}; 0 keeps all)"
         )
-    spoken = keywords + survey.words[SILENCE] + others * share
+    spoken = keywords + survey.words[SILENCE] + others - own * (1 - share)
     return Plan(
         tuple(labels), round(spoken * (1 + config.silence_percent / 100)),
         survey.faults + noise_faults, notes + noise_notes,
@@ -102,6 +104,8 @@ class _Survey:
     """What one walk over a corpus tells."""
 
     words: Counter[str] = field(default_factory=Counter)
+    # Of the words, those that are no part of the corpus.
+    added: Counter[str] = field(default_factory=Counter)
     groups: set[str] = field(default_factory=set)
     given: dict[str, Part] = field(default_factory=dict)
     assigned: Counter[Part] = field(default_factory=Counter)
@@ -120,6 +124,7 @@ class _Survey:
 
     def _add(self, item: Recording, config: DataConfig) -> None:
         self.words[item.word] += 1
+        self.added[item.word] += item.added
         self.without_speaker += not item.speaker
         if item.part is None:
             self.groups.add(group_of(item, config))
@@ -193,7 +198,9 @@ def _fit_splitter(survey: _Survey, config: DataConfig) -> tuple[Splitter, list[s
 
 def _is_drawn(item: Recording, share: float) -> bool:
     """Draw unknown words by the hash of their name, so that adding files keeps the others."""
+    if share >= 1 or item.added:
+        return True
     key = "unknown/" + "/".join(Path(item.path).parts[-2:])
     # Segments of one recording are drawn one by one.
     key += f"@{item.offset_s:g}" if item.offset_s else ""
-    return share >= 1 or percentile(key) < share * 100
+    return percentile(key) < share * 100

@@ -83,8 +83,8 @@ class EventFinder:
         # Windows looked at, and samples of the stream before the buffer (the lead counts too).
         self._steps = 0
         self._dropped = 0
-        # Frame n stands in row n modulo the frames of a window.
-        self._ring: Array = np.empty((config.frames, config.bands), dtype=np.float32)
+        # Frame n stands in row n modulo the rows, which hold all windows of one answer.
+        self._ring: Array = np.empty((config.frames + _AVERAGED, config.bands), dtype=np.float32)
         self._frames_done = 0
         self._run: list[_Window] = []
         self._answered = False
@@ -190,13 +190,15 @@ class EventFinder:
 
     def _vectors(self, numbers: npt.NDArray[np.intp], heard: npt.NDArray[np.intp]) -> Array:
         """(windows, 1024) features of windows of which so many frames have been heard."""
-        frames = len(self._ring)
-        new = np.arange(max(int(numbers[0]), self._frames_done), int((numbers + heard).max()))
-        block = np.empty((self._config.bands, len(new)), dtype=np.float32)
-        self._recognizer.front_end.log_mel(self._buffer[self._begin(int(new[0])) :], block)
-        self._ring[new % frames] = block.T
-        self._frames_done = int(new[-1]) + 1
-        rows = (numbers[:, np.newaxis] + mirrored_frames(self._config, heard)) % frames
+        first, stop = max(int(numbers[0]), self._frames_done), int((numbers + heard).max())
+        while first < stop:
+            new = np.arange(first, min(stop, first + self._config.frames))
+            block = np.empty((self._config.bands, len(new)), dtype=np.float32)
+            self._recognizer.front_end.log_mel(self._buffer[self._begin(first) :], block)
+            self._ring[new % len(self._ring)] = block.T
+            first += len(new)
+        self._frames_done = stop
+        rows = (numbers[:, np.newaxis] + mirrored_frames(self._config, heard)) % len(self._ring)
         vectors: Array = self._ring[rows].transpose(0, 2, 1).reshape(len(numbers), -1)
         return vectors
 

@@ -1,6 +1,7 @@
 """The only front end: a waveform of one second to 1024 log-mel numbers.
 
-Training, evaluation and prediction all call `clip_features`; nothing else computes a spectrum.
+Training, evaluation, streams and prediction all use `FrontEnd`; nothing else computes a spectrum.
+`clip_features` says what the numbers are.
 """
 
 import dataclasses

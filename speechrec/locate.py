@@ -105,8 +105,8 @@ def sounds(paths: list[str]) -> Iterator[tuple[str, AudioError | None]]:
             continue
         try:
             found = sound_files(Path(path))
-        except OSError as error:
-            yield path, AudioError("unreadable", f"{path}: cannot be read: {error.strerror}")
+        except DatasetError as error:
+            yield path, AudioError("unreadable", str(error))
             continue
         if not found:
             message = f"{path}: expected sound files in this folder, found none"

@@ -12,6 +12,7 @@ from speechrec.errors import AudioError
 from speechrec.loudness import active_power
 from speechrec.mix_config import RATE_HZ
 from speechrec.negatives import Negative
+from speechrec.sndfile import MAX_SECONDS, read_info
 
 _TALKERS = 6
 _HUM_LOW_HZ, _HUM_HIGH_HZ, _HARMONICS = 45.0, 65.0, 40
@@ -64,7 +65,7 @@ def recording_noise(
 
 def _endless(rng: np.random.Generator, paths: Sequence[Path], samples: int) -> Array:
     """Recordings one after the other, equally loud, over and over from some place on."""
-    waves = [read_audio(paths[i], sample_rate_hz=RATE_HZ) for i in rng.permutation(len(paths))]
+    waves = [_read(paths[i]) for i in rng.permutation(len(paths))]
     powers = [active_power(wave) for wave in waves]
     if not any(powers):
         raise AudioError("silent", f"{paths[0]}: expected noise or speech, found silence")
@@ -72,6 +73,12 @@ def _endless(rng: np.random.Generator, paths: Sequence[Path], samples: int) -> A
         [w / np.float32(max(p, 1e-30) ** 0.5) for w, p in zip(waves, powers, strict=True)]
     )
     return np.resize(np.roll(joined, int(rng.integers(len(joined)))), samples)
+
+
+def _read(path: Path) -> Array:
+    """A recording, of a long one as much as fits in memory."""
+    longer = read_info(path).duration_s > MAX_SECONDS
+    return read_audio(path, sample_rate_hz=RATE_HZ, duration_s=MAX_SECONDS if longer else None)
 
 
 def _hum(rng: np.random.Generator, samples: int) -> Array:

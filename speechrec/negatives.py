@@ -85,12 +85,13 @@ class Account:
 
 
 class LikeCommand(NamedTuple):
-    """An event with the command it is likest to."""
+    """An event with the command it is likest to, and whether it could be reported as that."""
 
     speaker: str
     event: Event
     label: str
     confidence: float
+    is_clear: bool
 
 
 def likest_commands(
@@ -111,7 +112,8 @@ def likest_commands(
             for events, length_s in file_events(recognizer, item.path):
                 account.seconds += length_s
                 for event in events:
-                    yield LikeCommand(item.speaker, event, *likest(event.posteriors))
+                    said, clear = likest(event.posteriors), likest.is_clear(event.posteriors)
+                    yield LikeCommand(item.speaker, event, *said, clear)
         except AudioError as error:
             account.faults.append(Fault.of(str(item.path), error))
         progress(done, len(negatives))

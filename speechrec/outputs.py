@@ -10,7 +10,6 @@ from typing import Literal
 
 import typer
 
-from speechrec.config import SILENCE, UNKNOWN
 from speechrec.errors import ConfigError
 from speechrec.files import write_text
 from speechrec.labels import label_track
@@ -89,10 +88,10 @@ def formatted(heard: Heard, form: Form) -> str:
 
 def _commands(heard: Heard) -> Sequence[Detection]:
     """The commands in a sound; a short one is a command as a whole."""
-    if heard.detections is not None:
+    if not heard.is_word and heard.detections is not None:
         return heard.detections
     word = heard.prediction
-    if word.label in (UNKNOWN, SILENCE) or not word.accepted:
+    if not word.accepted:
         return ()
     return (Detection(word.label, 0.0, heard.duration_s, word.confidence),)
 

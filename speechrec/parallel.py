@@ -7,24 +7,33 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from typing import TypeVar
 
 from speechrec.errors import DatasetError
 
-# Jobs handed to the workers ahead of the one waited for.
-_AHEAD = 8
+# Jobs under way for each worker, and in all at least: the one waited for may be the slowest.
+_AHEAD_EACH, _AHEAD_LEAST = 2, 8
 
 Argument = TypeVar("Argument")
 JobT = TypeVar("JobT")
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """``count`` processes."""
+
+    pool: ProcessPoolExecutor
+    count: int
+
+
 @contextmanager
 def processes(
     count: int, warm_up: Callable[[Argument], object], argument: Argument
-) -> Iterator[ProcessPoolExecutor | None]:
+) -> Iterator[Workers | None]:
     """``count`` worker processes that have called ``warm_up(argument)``; None for one.
 
     Raises:
@@ -42,7 +51,7 @@ def processes(
     try:
         for _ in range(count):
             pool.submit(warm_up, argument)
-        yield pool
+        yield Workers(pool, count)
     except BrokenProcessPool as error:
         raise DatasetError(
             "a worker process died (out of memory?); run the same command again to go on where "
@@ -74,16 +83,17 @@ def start_method() -> str:
 
 
 def in_order(
-    work: Callable[[JobT], Result], jobs: Iterator[JobT], pool: ProcessPoolExecutor | None
+    work: Callable[[JobT], Result], jobs: Iterator[JobT], workers: Workers | None
 ) -> Iterator[Result]:
-    """``map(work, jobs)``, in the pool where there is one."""
-    if pool is None:
+    """``map(work, jobs)``, by the workers where there are some."""
+    if workers is None:
         yield from map(work, jobs)
         return
+    ahead = max(_AHEAD_LEAST, _AHEAD_EACH * workers.count)
     waiting: deque[Future[Result]] = deque()
     for job in jobs:
-        waiting.append(pool.submit(work, job))
-        if len(waiting) > _AHEAD:
+        waiting.append(workers.pool.submit(work, job))
+        if len(waiting) > ahead:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()

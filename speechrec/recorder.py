@@ -72,8 +72,10 @@ class Recorder(keras.callbacks.Callback):
     @property
     def kept_epoch(self) -> int:
         """The epoch, from 1, of the weights to keep."""
-        if not self._config.keep_best:
-            return len(self.history)
+        return self._best_epoch if self._config.keep_best else len(self.history)
+
+    @property
+    def _best_epoch(self) -> int:
         return max(self.history, key=lambda row: (row.val_accuracy, -row.val_loss)).epoch
 
     @property
@@ -82,7 +84,7 @@ class Recorder(keras.callbacks.Callback):
         done = len(self.history)
         if not done:
             return False
-        return done >= settings.epochs or 0 < settings.patience <= done - self.kept_epoch
+        return done >= settings.epochs or 0 < settings.patience <= done - self._best_epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._started = time.perf_counter()

@@ -11,6 +11,8 @@ from speechrec.errors import AudioError
 class Recording(NamedTuple):
     """One labelled stretch of sound. ``part`` is None where the layout does not say it.
 
+    ``added`` are those from outside the corpus, which somebody chose to learn from.
+
     A named tuple, because a million of them are made in passing and a dataclass takes ten times as
     long to make.
     """
@@ -21,6 +23,7 @@ class Recording(NamedTuple):
     part: Part | None = None
     offset_s: float = 0.0
     duration_s: float | None = None
+    added: bool = False
 
 
 class Clip(NamedTuple):

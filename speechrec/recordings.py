@@ -81,9 +81,9 @@ class Corpus:
         part: Part | None = "training" if self.is_speech_commands else None
         for path in self._unknown:
             speaker = path.name.split("_nohash_")[0] if "_nohash_" in path.name else ""
-            yield Recording(str(path), UNKNOWN, speaker, part)
+            yield Recording(str(path), UNKNOWN, speaker, part, added=True)
         for item in self._also or ():
-            yield item if isinstance(item, Fault) else item._replace(part="training")
+            yield item if isinstance(item, Fault) else item._replace(part="training", added=True)
 
     def _own(self) -> Iterator[Recording | Fault]:
         if not self.is_manifest:
@@ -102,8 +102,7 @@ class Corpus:
             if entry.name.startswith(".") or entry.name == NOISE_FOLDER:
                 continue
             if entry.is_dir():
-                for path in _files_below(entry.path):
-                    yield self._recording(path, entry.name + path[len(entry.path) :], entry.name)
+                yield from self._word(entry)
             elif self._pattern is not None and self._pattern.finds_word:
                 yield self._recording(entry.path, entry.name, None)
             elif _is_sound(Path(entry.path)):
@@ -113,6 +112,17 @@ class Corpus:
                     "pattern with a group (?P<word>...))"
                 )
                 yield Fault(path, "no_label", message)
+
+    def _word(self, folder: os.DirEntry[str]) -> Iterator[Recording | Fault]:
+        """What lies in a word's folder; one without any sound, of notes say, is no word's."""
+        is_word = any(_is_sound(Path(path)) for path in _files_below(folder.path))
+        for path in _files_below(folder.path):
+            if is_word:
+                yield self._recording(path, folder.name + path[len(folder.path) :], folder.name)
+            else:
+                name = printable(path)
+                message = f"{name}: expected a sound file, or one beside it, to make this a word"
+                yield Fault(name, "not_audio", message)
 
     def _recording(self, path: str, relative: str, word: str | None) -> Recording | Fault:
         if not is_utf8(path):
@@ -170,7 +180,8 @@ class SpeakerPattern:
 
 _SOUND_SUFFIXES = {
     ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au",
-    ".snd", ".caf", ".w64", ".rf64",
+    ".snd", ".caf", ".w64", ".rf64", ".wavex", ".amb", ".sph", ".nist", ".voc", ".sf", ".ircam",
+    ".avr", ".paf", ".pvf", ".iff", ".8svx", ".sds", ".sd2", ".wve",
 }  # fmt: skip
 
 

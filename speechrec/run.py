@@ -17,7 +17,6 @@ from speechrec.assemble import write_recogniser
 from speechrec.checkpoint import EpochRow
 from speechrec.config import check_same_features, require
 from speechrec.copies import training_copies
-from speechrec.errors import DatasetError
 from speechrec.evaluate import Report
 from speechrec.files import replacing, write_json, write_text
 from speechrec.recorder import TrainOptions
@@ -54,10 +53,15 @@ def make_run(
         teachers: other runs whose teachers to learn from, instead of training one.
 
     Raises:
+        ConfigError: there are teachers, and settings that do not ask them.
         SettingsMismatchError: the store has other front-end settings than ``config``.
         DatasetError: the store is unfinished or has no training or validation clips.
         TrainingError: nothing to resume, or the loss is not finite.
     """
+    require(
+        config.teacher.weight > 0 or not teachers,
+        "teacher.weight: 0 asks no teacher, but one is named; set it to 1",
+    )
     training, validation = _learnt_from(features, config, options, workers)
     result = _train(training, validation, run, config, options, teachers)
     # Not before: a training that is refused must leave the settings of the one that is there.
@@ -65,15 +69,14 @@ def make_run(
     with replacing(run / "model.keras") as partial:
         result.model.save(partial)
     report.write_curves(run / "curves.png", result.history)
-    try:
-        part, features_set = "testing", store.load_features(features, "testing")
-    except DatasetError:
-        part, features_set = "validation", validation
+    part, scored = "validation", validation
+    if any(clip.part == "testing" for clip in store.stored_clips(features)):
+        part, scored = "testing", store.load_features(features, "testing")
     recogniser = run / f"{run.name}{bundle.SUFFIX}"
     taught_by = (teachers or [run]) if config.teacher.weight else []
     figures = write_recogniser(
         recogniser, result, config, info=store.load_info(features), validation=validation,
-        scored=features_set, part=part, taught_by=taught_by,
+        scored=scored, part=part, taught_by=taught_by,
     )  # fmt: skip
     write_report(run, figures, part, history=result.history)
     finish(run)

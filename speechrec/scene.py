@@ -7,6 +7,7 @@ loud ones, as in life.
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from speechrec.labels import Command
 from speechrec.loudness import active_power, mean_power, word_extent
 from speechrec.mix_config import RATE_HZ, MixConfig
 from speechrec.negatives import Negative
+from speechrec.recording import Stretch
+from speechrec.sndfile import read_info
 
 _FLOOR_DB = -65.0
 _SEPARATION = round(0.3 * RATE_HZ)
@@ -28,6 +31,8 @@ _BEHIND_DB = -10.0
 # A clip brings its own background, which must not begin with a click.
 _FADE = RATE_HZ // 200
 _PEAK = 0.99
+# Speech is heard in stretches of at most so many seconds.
+_LONGEST_S = 10.0
 # What is drawn from which generator. Never 0: numpy draws the same for (seed, 0) and (seed, 0, 0).
 WORDS, NOISE, _CLIPS, _SENTENCES = 1, 2, 3, 4
 
@@ -125,9 +130,20 @@ _Sentences = Iterator[tuple[str, Array]]
 
 
 def _sentences(rng: np.random.Generator, negatives: Sequence[Negative]) -> _Sentences:
-    for index in itertools.cycle(rng.permutation(len(negatives))):
-        path = negatives[index].path
-        yield str(path), _faded(read_audio(path, sample_rate_hz=RATE_HZ))
+    stretches = [stretch for each in negatives for stretch in _stretches(each.path)]
+    for index in itertools.cycle(rng.permutation(len(stretches))):
+        path, start_s, stop_s = stretches[index]
+        wave = read_audio(
+            Path(path), sample_rate_hz=RATE_HZ, offset_s=start_s, duration_s=stop_s - start_s
+        )
+        yield path, _faded(wave)
+
+
+def _stretches(path: Path) -> list[Stretch]:
+    """A recording in equal stretches that are short enough."""
+    duration_s = read_info(path).duration_s
+    edges = np.linspace(0, duration_s, max(1, math.ceil(duration_s / _LONGEST_S)) + 1)
+    return [Stretch(str(path), float(a), float(b)) for a, b in itertools.pairwise(edges)]
 
 
 def _spoken(voice: "_Voice", config: MixConfig, commands: _Round, unknown: _Round) -> Scene:

@@ -74,10 +74,16 @@ def find_noise(corpus: Corpus, config: DataConfig) -> tuple[Silence, list[Fault]
             files.append((str(path), read_info(path)))
         except AudioError as error:
             faults.append(Fault.of(str(path), error))
-    notes = []
-    if config.silence_percent and not files:
-        notes.append(
-            "there is no _background_noise_ folder: silence is made of synthetic noise, so figures "
-            "for it say little about real rooms"
-        )
-    return Silence(tuple(files), config), faults, notes
+    silence = Silence(tuple(files), config)
+    made = [part for part in PARTS if not silence.stretches(part)]
+    if not config.silence_percent or not made:
+        return silence, faults, []
+    why = (
+        f"what is in _background_noise_ leaves less than a second for {' and '.join(made)}: there"
+        if files
+        else "there is no _background_noise_ folder:"
+    )
+    note = (
+        f"{why} silence is made of synthetic noise, so figures for it say little about real rooms"
+    )
+    return silence, faults, [note]

@@ -92,6 +92,8 @@ def decoded_blocks(
 ) -> Iterator[Samples]:
     """The samples of a segment, (frames, channels) float32 a block, at most 65,536 frames each.
 
+    Lossy decoders overshoot: only what is stored as floating-point numbers may be past full scale.
+
     Raises:
         AudioError: the sound ends before the segment begins, or before the header says, or has a
             sample that is NaN or infinite.
@@ -115,7 +117,7 @@ def decoded_blocks(
         if not len(block):
             break
         check_finite(block, name)
-        yield block
+        yield block if is_float(file) else np.clip(block, -1, 1, out=block)
         count += len(block)
     # MP3 headers only estimate their length, so only the others can be told to be cut short.
     if file.format != "MP3" and wanted is not None and count < wanted:
@@ -145,6 +147,11 @@ def read_segment(
             count += len(block)
             check_length(count, rate, name)
     return np.concatenate(blocks).T, rate
+
+
+def is_float(file: "SoundFile") -> bool:
+    """Whether samples are stored as floating-point numbers, which have no full scale."""
+    return file.subtype in ("FLOAT", "DOUBLE")
 
 
 def known_frames(file: "SoundFile") -> int | None:

@@ -28,9 +28,8 @@ def file_blocks(path: Path, *, sample_rate_hz: int) -> Iterator[Samples]:
         AudioError: the file cannot be read; what came before it turned out is still yielded.
     """
     with sndfile.opened(path, str(path)) as file:
-        # Floating-point files may go past full scale: they are scaled down as a whole.
-        loud = file.subtype in ("FLOAT", "DOUBLE")
-        peak = np.float32(max(1.0, _peak(path)) if loud else 1)
+        # What is past full scale is scaled down as a whole.
+        peak = np.float32(max(1.0, _peak(path)) if sndfile.is_float(file) else 1)
         blocks = sndfile.decoded_blocks(file, str(path))
         mono = (_mono(block) / peak for block in blocks)
         samples = 0
@@ -115,7 +114,7 @@ def _mono(frames: Samples) -> npt.NDArray[np.floating]:
 def resampled(
     blocks: Iterable[npt.NDArray[np.floating]], rate_hz: int, wanted_hz: int
 ) -> Iterator[Samples]:
-    """In [-1, 1]: lossy decoders and a resampler's ringing may pass full scale by a hair."""
+    """In [-1, 1]: a resampler's ringing may pass full scale by a hair."""
     narrow = (block.astype(np.float32, copy=False) for block in blocks)
     if rate_hz == wanted_hz:
         yield from (np.clip(block, -1, 1) for block in narrow)

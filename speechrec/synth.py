@@ -105,9 +105,15 @@ def synthesise(
         DatasetError: ``folder`` has content, there is no word to speak, or nobody to speak one.
         MissingExtraError: no synthesiser is installed.
     """
+    check_request(folder, words, others)
     spoken = tuple(dict.fromkeys((*words, *others)))
-    _check(folder, words, spoken)
     engines = installed_engines()
+    most = _FIRST_HELD_OUT * len(engines)
+    if voices > most:
+        raise DatasetError(
+            f"expected at most {most} voices of {' and '.join(each.name for each in engines)}, "
+            f"got {voices}: others are held out"
+        )
     cast = list(_cast(engines, voices, first=_FIRST_HELD_OUT if held_out else 0))
     takes = [(word, take) for word in spoken for take in range(_takes(word, words))]
     said_by = _said_by(phrases, cast)
@@ -136,10 +142,15 @@ def synthesise(
     return Synthesised(done, len(spoken), len(phrases), len(cast), names)
 
 
-def _check(folder: Path, words: Sequence[str], spoken: Sequence[str]) -> None:
+def check_request(folder: Path, words: Sequence[str], others: Sequence[str]) -> None:
+    """Refuse a folder or words that cannot be used, before any time is spent on them.
+
+    Raises:
+        DatasetError: as `synthesise`.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DatasetError(f"{folder}: expected a new folder, found content; choose another --out")
-    for word in spoken:
+    for word in (*words, *others):
         if "/" in word or word.startswith((".", "_")):
             raise DatasetError(f"{word!r}: expected a word that can name a folder")
     if not words:

@@ -29,7 +29,8 @@ _LEAST_SHAPE = -0.5
 class FalseAlarms:
     """What was heard in ``hours`` of sound without commands, by the command it was likest to.
 
-    ``confidences`` are those of that command, highest first; most are small.
+    ``confidences`` are those of that command, highest first; most are small, and those of what is
+    reported at no threshold are 0.
     """
 
     confidences: Mapping[str, npt.NDArray[np.float64]]
@@ -59,7 +60,7 @@ def count_false_alarms(
     found: dict[str, list[float]] = {label: [] for label in recognizer.keywords}
     account = Account()
     for heard in likest_commands(recognizer, negatives, account, progress=progress):
-        found[heard.label].append(heard.confidence)
+        found[heard.label].append(heard.confidence if heard.is_clear else 0.0)
     confidences = {label: np.sort(values)[::-1] for label, values in found.items()}
     return FalseAlarms(confidences, account.seconds / 3600, tuple(account.faults))
 

@@ -94,7 +94,7 @@ def foreign(
         from rapidfuzz.distance import Levenshtein
         from wordfreq import top_n_list
     except ModuleNotFoundError as error:
-        raise MissingExtraError("speechrec synth --phrases", "synth", error.name) from error
+        raise MissingExtraError("speechrec synth --foreign-phrases", "synth", error.name) from error
     try:
         from speechrec.synth_espeak import espeak
     except ModuleNotFoundError as error:

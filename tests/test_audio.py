@@ -1,8 +1,11 @@
 """Decoding equals soundfile's; every fault has its kind; no bytes bring the reader down."""
 
+import contextlib
 import hashlib
 import io
+import os
 import struct
+import threading
 import wave
 from pathlib import Path
 
@@ -489,3 +492,26 @@ def test_the_hash_follows_the_file(tmp_path: Path) -> None:
         path.write_bytes(content)
         assert file_sha256(path) == hashlib.sha256(content).hexdigest()
     assert read_bytes(path) == WAV
+
+
+def test_a_pipe_is_measured_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe gives little at a time; the limit is for what it gives in all."""
+    monkeypatch.setattr(audio, "_READ_BYTES", 1 << 17)
+    monkeypatch.setattr(audio, "WHOLE_FILE_BYTES", 1 << 20)
+    pipe = tmp_path / "sound.pipe"
+    os.mkfifo(pipe)
+    for size, fits in ((1 << 20, True), ((1 << 20) + 1, False)):
+        writer = threading.Thread(target=_write_all, args=(pipe, bytes(size)))
+        writer.start()
+        if fits:
+            assert len(audio.read_bytes(pipe)) == size
+        else:
+            with pytest.raises(AudioError, match="expected at most 1 MiB"):
+                audio.read_bytes(pipe)
+        writer.join()
+
+
+def _write_all(pipe: Path, data: bytes) -> None:
+    # Whoever has read enough hangs up.
+    with contextlib.suppress(BrokenPipeError), pipe.open("wb") as file:
+        file.write(data)

@@ -416,6 +416,14 @@ def test_without_noise_recordings_silence_is_made_and_told(tmp_path: Path) -> No
     assert {clip.word for clip in clips} == set(NOISE_COLOURS)
     assert len({clip.offset_s for clip in clips}) == len(clips)
     assert any("no _background_noise_ folder" in note for note in plan.notes)
+
+
+def test_made_silence_is_told_for_each_part(tmp_path: Path) -> None:
+    """Eight seconds of noise are enough for training and not for the other two."""
+    source = manifest(tmp_path, rows("yes no", names(30)))
+    write_noise(tmp_path, 8)
+    (note,) = plan_dataset(source, DataConfig()).notes
+    assert "less than a second for validation and testing: there silence is made" in note
     assert not any("noise" in note for note in plan_dataset(source, NO_SILENCE).notes)
 
 
@@ -459,15 +467,19 @@ def test_a_further_folder_makes_an_unknown_label(tmp_path: Path) -> None:
     assert len(parts) == 40
 
 
-def test_a_further_folder_counts_for_the_cap(tmp_path: Path) -> None:
-    """So many mined clips are drawn that unknown words keep their share, and it is told."""
-    mined = tmp_path / "mined"
-    mined.mkdir()
+@pytest.mark.parametrize("folder", ["unknown", "also"])
+def test_what_was_added_is_not_left_out(tmp_path: Path, folder: str) -> None:
+    """The cap is for the corpus' own unknown words; whoever names a folder wants all of it."""
+    added = tmp_path / folder
+    (added / UNKNOWN).mkdir(parents=True)
     for name in names(900):
-        (mined / f"{name}_nohash_0.wav").write_bytes(b"")
-    source = manifest(tmp_path, rows("yes no", names(100)))
-    config = DataConfig(silence_percent=0, unknown_ratio=3)
-    plan = plan_dataset(source, config, unknown=mined)
-    unknown = [clip for clip in plan.clips() if clip.label == UNKNOWN]
-    assert len(unknown) == pytest.approx(300, rel=0.15)
-    assert any("left out" in note for note in plan.notes)
+        (added / UNKNOWN / f"{name}_nohash_0.wav").write_bytes(b"")
+    source = manifest(tmp_path, rows("yes no " + UNKNOWN_WORDS, names(100)))
+    config = DataConfig(words=("yes", "no"), silence_percent=0, unknown_ratio=3)
+    plan = plan_dataset(source, config, **{folder: added})
+    clips = list(plan.clips())
+    unknown = [clip for clip in clips if clip.label == UNKNOWN]
+    assert sum(Path(clip.path).is_relative_to(added) for clip in unknown) == 900
+    assert len(unknown) - 900 == pytest.approx(300, rel=0.15)
+    assert plan.expected_clips == pytest.approx(len(clips), rel=0.05)
+    assert any("85% of 2000 recordings" in note for note in plan.notes)

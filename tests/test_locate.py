@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Never
 
 import pytest
 
@@ -153,11 +154,12 @@ def test_folder_without_sounds_does_not_stop_the_others() -> None:
 def test_folder_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that may not be listed is an error of its own, not the end of the program."""
 
-    def refuse(folder: Path) -> list[Path]:
-        raise PermissionError(13, "Permission denied", str(folder))
+    def refuse(folder: str) -> Never:
+        raise PermissionError(13, "Permission denied", folder)
 
     Path("secret").mkdir()
-    monkeypatch.setattr(locate, "sound_files", refuse)
+    # As root, who may run the tests, everything can be listed.
+    monkeypatch.setattr(os, "scandir", refuse)
     ((_, problem),) = locate.sounds(["secret"])
     assert problem is not None
     assert problem.kind == "unreadable"

@@ -208,6 +208,21 @@ def test_shares_are_as_asked(share: float, clips: list[MixClip], negatives: list
     assert unknown / len(scene.clips) == pytest.approx(share / 2, abs=0.1)
 
 
+def test_long_recordings_of_speech_are_heard_in_stretches(
+    tmp_path: Path, clips: list[MixClip]
+) -> None:
+    """An evening of radio is no sentence: of every recording at most ten seconds at once."""
+    path = tmp_path / "radio.flac"
+    soundfile.write(path, 0.1 * np.random.default_rng(1).standard_normal(RATE * 660), RATE)
+    config = MixConfig(minutes=3, negative_share=1)
+    scene = first_scene(clips, config, negatives=[Negative(path, "radio")])
+    # Pause and word after pause and word, up to the end.
+    assert len(scene.clips) >= 12
+    assert scene.at > 0.9 * len(scene.wave)
+    noise = recording_noise(np.random.default_rng(4), 0, RATE, noises=[path])
+    assert len(noise.wave) == RATE
+
+
 def test_other_speech_keeps_away_from_commands(tmp_path: Path, negatives: list[Negative]) -> None:
     """A sentence in a pause is 0.3 s or more from the words around it, but not much more."""
     soundfile.write(tmp_path / "word.wav", burst(COMMAND_HZ, before_s=0, after_s=0), RATE)

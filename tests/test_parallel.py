@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import get_context
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,11 @@ def refuse(number: int) -> int:
     if number == 3:
         raise DatasetError("three cannot be used")
     return number
+
+
+def meet(together: threading.Barrier) -> bool:
+    together.wait()
+    return True
 
 
 def die(number: int) -> int:
@@ -89,6 +95,14 @@ def test_jobs_are_taken_as_they_are_needed() -> None:
         assert len(taken) < 20
 
 
+def test_every_worker_has_a_job() -> None:
+    """However many there are: as many jobs as workers wait for each other, and all come back."""
+    count = 12
+    with get_context().Manager() as manager, processes(count, squared, 1) as pool:
+        together = manager.Barrier(count, timeout=60)
+        assert list(in_order(meet, iter([together] * count), pool)) == [True] * count
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_workers_error_is_told_here(count: int) -> None:
     """What a worker refuses is the same error in the process that asked, after earlier results."""
@@ -121,9 +135,9 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path, method: str) 
         "from speechrec import parallel\n"
         "if __name__ == '__main__':\n"
         f"    parallel.start_method = lambda: {method!r}\n"
-        "    with parallel.processes(2, len, ()) as pool:\n"
-        "        list(pool.map(len, [()] * 8))\n"
-        "        print(*pool._processes, flush=True)\n"
+        "    with parallel.processes(2, len, ()) as workers:\n"
+        "        list(parallel.in_order(len, iter([()] * 8), workers))\n"
+        "        print(*workers.pool._processes, flush=True)\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, str(script)], stdout=subprocess.PIPE, check=False)

@@ -414,6 +414,16 @@ def test_a_pattern_finds_speakers_of_a_manifest_that_names_none(tmp_path: Path) 
     assert items[2].kind == "no_speaker"
 
 
+def test_a_folder_without_sound_is_no_word(tmp_path: Path) -> None:
+    """Notes beside the words are told as faults; a stray file beside sounds is one when read."""
+    touch(tmp_path, "yes/a.wav", "yes/list.txt", "notes/readme.txt", "notes/old/todo.md")
+    items = list(Corpus(tmp_path))
+    faults = [item for item in items if isinstance(item, Fault)]
+    assert [Path(fault.path).name for fault in faults] == ["todo.md", "readme.txt"]
+    assert {fault.kind for fault in faults} == {"not_audio"}
+    assert {item.word for item in items if isinstance(item, Recording)} == {"yes"}
+
+
 def test_a_further_folder_is_unknown_words(tmp_path: Path) -> None:
     """Its sound files, however deep, are unknown words of the speakers in their names."""
     touch(tmp_path / "own", "yes/amy_nohash_0.wav")
@@ -421,8 +431,8 @@ def test_a_further_folder_is_unknown_words(tmp_path: Path) -> None:
     corpus = Corpus(tmp_path / "own", unknown=tmp_path / "mined")
     assert recordings(corpus) == [
         Recording(str(tmp_path / "own" / "yes" / "amy_nohash_0.wav"), "yes", "amy"),
-        Recording(str(tmp_path / "mined" / "bob_nohash_1.wav"), UNKNOWN, "bob"),
-        Recording(str(tmp_path / "mined" / "deep" / "er" / "cid.flac"), UNKNOWN, ""),
+        Recording(str(tmp_path / "mined" / "bob_nohash_1.wav"), UNKNOWN, "bob", added=True),
+        Recording(str(tmp_path / "mined" / "deep" / "er" / "cid.flac"), UNKNOWN, "", added=True),
     ]
     # A corpus is walked more than once.
     assert recordings(corpus) == recordings(corpus)

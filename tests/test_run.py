@@ -382,6 +382,15 @@ def test_a_stopped_recipe_resumes_to_the_same_end(
     assert set(contents(run)) == set(contents(done.recogniser.parent))
 
 
+def test_a_teacher_that_would_not_be_asked_is_refused(
+    tmp_path: Path, feature_store: Path, tiny_config: Config
+) -> None:
+    """Settings without a teacher and the name of one contradict each other."""
+    with pytest.raises(ConfigError, match=r"teacher\.weight: 0 asks no teacher, but one is named"):
+        make_run(feature_store, tmp_path / "run", tiny_config, teachers=[tmp_path])
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_may_learn_from_another_runs_teacher(
     tmp_path: Path, store: Path, recipe: Config, whole: tuple[RunResult, list[str]]
 ) -> None:

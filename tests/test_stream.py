@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import cycle, islice
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from speechrec.augment import coloured_noise
-from speechrec.config import SILENCE, UNKNOWN
+from speechrec.config import SILENCE, UNKNOWN, FeatureConfig
 from speechrec.errors import AudioError, ConfigError, SpeechrecError
 from speechrec.events import Event, EventFinder, find_events
 from speechrec.features import FrontEnd, clip_features
 from speechrec.locate import installed_models
+from speechrec.placing import awaited_frames
 from speechrec.recognizer import Recognizer
 from speechrec.stream import Decider, Detection, Detector
 
@@ -339,6 +342,33 @@ def test_the_network_is_asked_about_the_clip(shipped: Recognizer, asked: list[Ar
         np.testing.assert_allclose(given[:, :frames], picture[:, :frames], rtol=0, atol=1e-4)
         mirror = given[:, frames - 1 : 2 * frames - 33 : -1]
         np.testing.assert_array_equal(given[:, frames:], mirror)
+
+
+@pytest.mark.parametrize(
+    ("hop_ms", "frames", "bands"), [(120, 8, 128), (110, 8, 128), (55, 16, 64), (3.5, 256, 4)]
+)
+def test_streams_of_other_front_ends(hop_ms: float, frames: int, bands: int) -> None:
+    """Long hops and short ones, few frames and many: what is asked is the front end's picture."""
+    config = FeatureConfig(hop_ms=hop_ms, frames=frames, bands=bands)
+    front_end, vectors = FrontEnd(config), list[Array]()
+
+    def scores(x: Array) -> Array:
+        vectors.extend(np.array(x))
+        return np.full((len(x), 2), 0.5, np.float32)
+
+    recognizer = cast(
+        Recognizer, SimpleNamespace(config=config, front_end=front_end, stream_scores=scores)
+    )
+    events = events_of(recognizer, pieces(TWO_WORDS, [313]))
+    assert len(events) >= 2
+    heard = awaited_frames(config)
+    for event in events:
+        picture = front_end(event.clip[np.newaxis]).reshape(bands, frames)[:, :heard]
+        nearest = min(
+            float(np.abs(vector.reshape(bands, frames)[:, :heard] - picture).max())
+            for vector in vectors
+        )
+        assert nearest < 1e-3
 
 
 def test_the_clip_is_the_stream_mirrored(shipped: Recognizer) -> None:

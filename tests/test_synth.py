@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
 from speechrec.errors import DatasetError, SpeechrecError
 from speechrec.recording import Recording
@@ -14,8 +15,9 @@ from speechrec.recordings import Corpus
 
 pytest.importorskip("py_nanotts")
 
+from speechrec.cli import app
 from speechrec.features import Array
-from speechrec.synth import RATE_HZ, Phrase, synthesise
+from speechrec.synth import RATE_HZ, Phrase, installed_engines, synthesise
 
 # Hibari's network is not always the same to the last bit.
 NEARLY = 5e-3
@@ -109,6 +111,24 @@ def test_a_word_must_be_able_to_name_a_folder(tmp_path: Path, word: str) -> None
 def test_the_corpus_says_that_its_voices_are_synthetic(spoken: Path) -> None:
     """Whoever finds the folder can see where it comes from."""
     assert "Synthetic voices" in (spoken / "ABOUT.txt").read_text()
+
+
+def test_held_out_voices_are_others(tmp_path: Path) -> None:
+    """So many voices that training would have those that are held out are refused."""
+    most = 1000 * len(installed_engines())
+    with pytest.raises(DatasetError, match=f"expected at most {most} voices .* are held out"):
+        synthesise(tmp_path / "x", ("yes",), (), voices=most + 1, seed=0)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("words", ["", " , "])
+def test_no_words_are_refused_before_phrases_are_sought(tmp_path: Path, words: str) -> None:
+    """Near-misses of no word are none, which must not end in a traceback."""
+    done = CliRunner().invoke(
+        app, ["synth", "--words", words, "--foreign-phrases", "5", "--out", str(tmp_path / "x")]
+    )
+    assert isinstance(done.exception, DatasetError)
+    assert "expected words to speak" in str(done.exception)
 
 
 def test_phrases_are_unknown_words_of_all_voices(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from speechrec.bundle import read_bundle
 from speechrec.cli import app
 from speechrec.errors import DatasetError
+from speechrec.features import Array
 from speechrec.negatives import find_negatives
 from speechrec.recognizer import Recognizer
 from speechrec.thresholds import (
@@ -140,6 +141,24 @@ def test_what_is_counted(recogniser_file: Path, negatives: Path) -> None:
     assert [fault.path for fault in measured.faults] == [str(negatives / "c.wav")]
     for values in measured.confidences.values():
         assert (np.diff(values) <= 0).all()
+
+
+def test_what_is_never_reported_is_no_false_alarm(
+    recogniser_file: Path, negatives: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What might be one command or another raises no threshold: streams keep quiet about it."""
+    recognizer = Recognizer.load(recogniser_file)
+    numbers = [recognizer.labels.index(word) for word in recognizer.keywords]
+
+    def torn(x: Array) -> Array:
+        scores = np.full((len(x), len(recognizer.labels)), 1e-6, np.float32)
+        scores[:, numbers[0]], scores[:, numbers[1]] = 0.55, 0.45
+        return scores
+
+    monkeypatch.setattr(recognizer, "stream_scores", torn)
+    measured = count_false_alarms(recognizer, find_negatives(negatives))
+    assert sum(map(len, measured.confidences.values())) >= 6
+    assert not any(values.any() for values in measured.confidences.values())
 
 
 def test_nothing_to_count(recogniser_file: Path, negatives: Path) -> None:
