@@ -102,7 +102,7 @@ def card(
 ) -> str:
     manifest = recognizer.manifest
     training, decisions = manifest["training"], report.decisions
-    words = [label for label in recognizer.labels if label not in (UNKNOWN, SILENCE)]
+    words = list(recognizer.keywords)
     network = manifest["network"]
     shape = " - ".join(map(str, (recognizer.config.size, *network["widths"], len(report.labels))))
     rows = "\n".join(
@@ -153,7 +153,7 @@ speech is `{SILENCE}`. {training["attribution"]}
 
 ## How good it is
 
-On the testing part, by speakers that had no say in anything:
+On the testing part, by speakers used neither for training nor for a choice:
 
 | what | |
 | --- | --- |

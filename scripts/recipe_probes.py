@@ -13,7 +13,7 @@ import numpy as np
 import scipy.fft
 
 from speechrec.batches import Batches, answers
-from speechrec.config import SILENCE, UNKNOWN, FeatureConfig
+from speechrec.config import UNKNOWN, FeatureConfig, is_keyword
 from speechrec.copies import recording
 from speechrec.features import Array
 from speechrec.model import band_statistics
@@ -121,7 +121,7 @@ def warped(training: FeatureSet, most: float) -> FeatureSet:
 def with_fragments(training: FeatureSet, share: float) -> FeatureSet:
     """Beginnings and ends of keywords besides, as unknown words: half of what is said of each."""
     config, rng = training.config, np.random.default_rng(0)
-    keywords = [clip for clip in training.clips if clip.label not in (UNKNOWN, SILENCE)]
+    keywords = [clip for clip in training.clips if is_keyword(clip.label)]
     chosen = [clip for clip in keywords if rng.random() < share]
     vectors = []
     for clip in chosen:

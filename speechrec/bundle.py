@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from speechrec.config import SILENCE, UNKNOWN, FeatureConfig, sha256_json
+from speechrec.config import FeatureConfig, is_keyword, sha256_json
 from speechrec.config_toml import features_from_dict
 from speechrec.errors import BundleError, ConfigError
 from speechrec.features import Array
@@ -173,7 +173,7 @@ def _problem(bundle: Bundle) -> str:
         # Labels are written to terminals; what moves a cursor there is no word.
         (all(isinstance(label, str) and label and label.isprintable() for label in labels),
          "labels must be words"),
-        (bool({*map(str, labels)} - {UNKNOWN, SILENCE}), "no command among the labels"),
+        (any(map(is_keyword, map(str, labels))), "no command among the labels"),
         (len(set(map(str, labels))) == len(labels), "a label stands twice"),
         (mel.dtype == np.float32 and mel.shape == mel_shape,
          f"mel filterbank: expected {mel_shape} float32, got {mel.shape} {mel.dtype}"),

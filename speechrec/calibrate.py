@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from speechrec.config import SILENCE, UNKNOWN
+from speechrec.config import UNKNOWN, is_keyword
 from speechrec.errors import MissingExtraError
 
 Posteriors = npt.NDArray[np.floating]
-# Temperatures a recogniser file may hold.
+# Temperatures that are tried.
 _COLDEST, _HOTTEST = 0.05, 20.0
 _LEAST_PROBABILITY = 1e-12
 
@@ -84,9 +84,9 @@ def fit_threshold(
     """
     if UNKNOWN not in labels or not (unknown := truth == labels.index(UNKNOWN)).any():
         return 0.0
-    is_keyword = np.array([label not in (UNKNOWN, SILENCE) for label in labels])
+    keyword = np.array([is_keyword(label) for label in labels])
     answers, confidence = posteriors.argmax(axis=1), posteriors.max(axis=1)
-    mistaken = np.sort(confidence[unknown & is_keyword[answers]])[::-1]
+    mistaken = np.sort(confidence[unknown & keyword[answers]])[::-1]
     allowed = int(np.floor((1 - refused) * unknown.sum()))
     if len(mistaken) <= allowed:
         return 0.0

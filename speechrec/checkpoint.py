@@ -42,6 +42,8 @@ def write_history(path: Path, history: list[EpochRow]) -> None:
 class Checkpoint:
     """``state.json`` names the epochs whose models are saved beside it; it is written last."""
 
+    # In a run's folder.
+    FOLDER = "checkpoint"
     STATE = "state.json"
     folder: Path
     identity: dict[str, Any] = field(repr=False)

@@ -5,14 +5,30 @@ from typing import Annotated
 
 import typer
 
+from speechrec.errors import ConfigError
+
 ModelOption = Annotated[
     Path | None,
-    typer.Option(help="Recogniser file; default: $SPEECHREC_MODEL or the newest under runs/."),
+    typer.Option(
+        help="Recogniser file; default: $SPEECHREC_MODEL, the newest under runs/, or commands-en."
+    ),
 ]
 PatternOption = Annotated[
     str | None,
     typer.Option(help=r"Regular expression whose group is the speaker, e.g. '^\d_([a-z]+)_'."),
 ]
+
+
+def refuse_given(context: typer.Context, *names: str, why: str) -> None:
+    """Refuse options that would be ignored.
+
+    Raises:
+        ConfigError: one of these parameters was given.
+    """
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            raise ConfigError(f"--{name.replace('_', '-')}: {why}; leave it out")
 
 
 def say(line: str) -> None:

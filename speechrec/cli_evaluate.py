@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from speechrec.cli_common import ModelOption, PatternOption, choose_model, say
+from speechrec.cli_common import ModelOption, PatternOption, choose_model, refuse_given, say
 from speechrec.config import Part
 from speechrec.errors import DatasetError
 
@@ -17,6 +17,7 @@ _MIX = Path("data/mix")
 
 
 def evaluate(
+    context: typer.Context,
     recordings: Annotated[
         Path | None,
         typer.Argument(help="Labelled recordings to test on instead of a feature store."),
@@ -39,6 +40,10 @@ def evaluate(
     from speechrec.recognizer import Recognizer
     from speechrec.report import to_html, to_text
 
+    if stream or recordings is not None:
+        refuse_given(context, "features", "part", why="is for feature stores")
+    if stream or recordings is None:
+        refuse_given(context, "speaker_pattern", why="is for folders of labelled recordings")
     path = choose_model(model)
     recognizer = Recognizer.load(path)
     if stream:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from speechrec.cli_common import ModelOption, choose_model, say
+from speechrec.cli_common import ModelOption, choose_model, refuse_given, say
 from speechrec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def listen(
+    context: typer.Context,
     source: Annotated[
         str | None,
         typer.Argument(help="- for raw samples from standard input; default: a microphone."),
@@ -65,6 +66,10 @@ def listen(
             f"expected - for standard input, or nothing for a microphone, got {source!r}; "
             f"for a file: speechrec predict {source}"
         )
+    if source == "-":
+        refuse_given(context, "device", why="is for microphones")
+    else:
+        refuse_given(context, "rate", "channels", "encoding", why="is for standard input (-)")
     runner = CommandRunner(run, say=say) if run is not None else None
     recognizer = Recognizer.load(choose_model(model))
     detector = Detector(recognizer, thresholds=_thresholds(threshold or [], recognizer.keywords))

@@ -18,6 +18,11 @@ Part = Literal["training", "validation", "testing"]
 PARTS: tuple[Part, ...] = ("training", "validation", "testing")
 
 
+def is_keyword(label: str) -> bool:
+    """Whether a label is a word to act on."""
+    return label not in (UNKNOWN, SILENCE)
+
+
 def require(ok: bool, message: str) -> None:
     """Raise `ConfigError` with the message where ``ok`` is false."""
     if not ok:
@@ -136,7 +141,7 @@ class DataConfig:
         )
         for word in self.words:
             require(
-                bool(word.strip()) and word not in (UNKNOWN, SILENCE),
+                bool(word.strip()) and is_keyword(word),
                 f"data.words: {word!r} is not a word to recognise",
             )
         shares = (self.validation_percent, self.testing_percent)

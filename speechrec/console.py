@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from speechrec.config import PARTS
+from speechrec.config import PARTS, is_keyword
 from speechrec.listening import LEAST_DB
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class ListeningScreen:
 
 def model_text(record: Mapping[str, Any]) -> str:
     """An installed recogniser: its words, how good it is, whom to credit, where it is."""
-    words = [label for label in record["labels"] if not label.startswith("_")]
+    words = list(filter(is_keyword, record["labels"]))
     metrics = record["metrics"]
     silence, unknown = metrics["accuracy_without_silence"], metrics["unknown_recall"]
     lines = (

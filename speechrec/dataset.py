@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from speechrec.config import PARTS, SILENCE, UNKNOWN, DataConfig, Part
+from speechrec.config import PARTS, SILENCE, UNKNOWN, DataConfig, Part, is_keyword
 from speechrec.errors import DatasetError
 from speechrec.recording import Clip, Fault, Recording, Stretch
 from speechrec.recordings import SPEECH_COMMANDS_WORDS, Corpus
@@ -142,7 +142,7 @@ class _Survey:
 
 
 def _choose_words(corpus: Corpus, survey: _Survey, config: DataConfig) -> tuple[str, ...]:
-    found = set(survey.words) - {UNKNOWN, SILENCE}
+    found = set(filter(is_keyword, survey.words))
     for word in found:
         if not word.isprintable():
             raise DatasetError(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from speechrec.config import SILENCE, UNKNOWN
+from speechrec.config import SILENCE, UNKNOWN, is_keyword
 from speechrec.errors import DatasetError, MissingExtraError
 from speechrec.store import FeatureSet
 
@@ -183,8 +183,8 @@ def _decisions(
     confidence: npt.NDArray[np.float64],
     threshold: float,
 ) -> Decisions:
-    is_keyword = np.array([label not in (UNKNOWN, SILENCE) for label in labels])
-    accepted = is_keyword[answers] & (confidence >= threshold)
+    keyword = np.array([is_keyword(label) for label in labels])
+    accepted = keyword[answers] & (confidence >= threshold)
 
     def share(of: npt.NDArray[np.bool_], clips: npt.NDArray[np.bool_]) -> float | None:
         return float(of[clips].mean()) if clips.any() else None
@@ -192,7 +192,7 @@ def _decisions(
     names = np.array(labels)[truth]
     return Decisions(
         threshold=threshold,
-        keywords_accepted=share(accepted & (answers == truth), is_keyword[truth]),
+        keywords_accepted=share(accepted & (answers == truth), keyword[truth]),
         accepted_wrong=share(answers != truth, accepted),
         unknown_refused=share(~accepted, names == UNKNOWN),
         silence_refused=share(~accepted, names == SILENCE),

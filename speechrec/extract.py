@@ -21,7 +21,7 @@ from speechrec.config import PARTS, SILENCE
 from speechrec.dataset import Plan, plan_dataset
 from speechrec.errors import DatasetError
 from speechrec.features import mel_filterbank
-from speechrec.files import replace_folder, replacing, write_json
+from speechrec.files import refuse_content, replace_folder, replacing, write_json
 from speechrec.parallel import in_order, processes
 from speechrec.recording import Clip, Fault, Stretch
 from speechrec.shards import Finished, Job, dumps, front_end_of, make_shard, shard_rows
@@ -74,10 +74,7 @@ def extract(
     Raises:
         SpeechrecError: nothing usable, a speaker in two parts, or the first bad file if ``strict``.
     """
-    if folder.exists() and not (folder / store.INFO_NAME).exists() and not _is_empty(folder):
-        raise DatasetError(
-            f"{folder}: not a feature store, so it is not replaced; choose another --out"
-        )
+    refuse_content(folder, marker=store.INFO_NAME, what="a feature store")
     mel_filterbank(config.features)
     with processes(workers, front_end_of, config.features) as pool:
         plan = plan_dataset(source, config.data, unknown=unknown, also=also)
@@ -108,10 +105,6 @@ def extract(
     replace_folder(partial, folder)
     summary.folder = folder
     return summary
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _jobs(clips: Iterator[Clip], folder: Path, config: Config) -> Iterator[Job]:

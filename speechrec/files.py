@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from speechrec.errors import DatasetError
+
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
@@ -31,6 +33,21 @@ def write_text(target: Path, text: str) -> None:
 def write_json(target: Path, value: Any) -> None:
     """Write indented JSON, all or nothing."""
     write_text(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def refuse_content(folder: Path, *, marker: str = "", what: str = "") -> None:
+    """Refuse to write over a folder, unless a file in it shows that it is an earlier result.
+
+    Raises:
+        DatasetError: there is something else in it.
+    """
+    if not folder.exists() or (marker and (folder / marker).is_file()):
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        wanted = f"a new or empty folder{f' or {what} (with {marker})' if marker else ''}"
+        raise DatasetError(
+            f"{folder}: expected {wanted}, found something else; choose another --out"
+        )
 
 
 @contextmanager

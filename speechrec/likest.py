@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from speechrec.config import SILENCE, UNKNOWN
+from speechrec.config import UNKNOWN, is_keyword
 from speechrec.features import Array
 
 # What a command must have of what all commands have: four times as much as the others together.
@@ -13,9 +13,9 @@ class Likest:
     """The command that posteriors are likest to, and the confidence that one was said.
 
     The confidence is p(command) / (p(command) + p(no command)), where no command is an unknown word
-    or silence. Whether "no" or "go" was said is another question than whether anything was: a
-    doubt about the former, counted in, hides commands below thresholds that are there for the
-    latter. Without unknown words among the labels, the posterior itself has to do.
+    or silence. A doubt between "no" and "go" must not lower the confidence that a command was said:
+    thresholds are there to keep out what is no command. Without unknown words among the labels, the
+    posterior itself has to do.
 
     Args:
         labels: those of the posteriors, with at least one command.
@@ -23,7 +23,7 @@ class Likest:
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = labels
-        self._commands = [n for n, label in enumerate(labels) if label not in (UNKNOWN, SILENCE)]
+        self._commands = [n for n, label in enumerate(labels) if is_keyword(label)]
         self._others = [n for n in range(len(labels)) if n not in self._commands]
         self._knows_others = UNKNOWN in labels
 

@@ -1,7 +1,7 @@
 """False alarms become training data: what is taken for a command in speech without any.
 
-The clips go into a word folder of the recordings, such as ``_mined_``. Being no keyword, they are
-unknown words to the next `extract` and `train`: hard negative mining (Sung & Poggio 1998).
+The clips are unknown words to the next `extract --unknown` and `train`: hard negative mining
+(Sung & Poggio 1998).
 """
 
 from collections import Counter
@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from speechrec.errors import DatasetError
 from speechrec.events import Event
-from speechrec.files import new_folder
+from speechrec.files import new_folder, refuse_content
 from speechrec.negatives import Account, Negative, likest_commands
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
@@ -47,8 +46,7 @@ def mine(
     Raises:
         DatasetError: there is something in ``out`` already, or nothing could be read.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DatasetError(f"{out}: expected a new or empty folder; name another with --out")
+    refuse_content(out)
     taken, written, account = Counter[str](), Counter[str](), Account()
     with new_folder(out) as folder:
         for found in likest_commands(recognizer, negatives, account, progress=progress):

@@ -17,7 +17,7 @@ import soundfile
 from speechrec.augment import Array
 from speechrec.config import SILENCE, UNKNOWN, Part
 from speechrec.errors import DatasetError
-from speechrec.files import new_folder, write_json
+from speechrec.files import new_folder, refuse_content, write_json
 from speechrec.labels import write_labels
 from speechrec.mix_config import RATE_HZ, MixConfig, condition_name
 from speechrec.mix_noise import Noise, recording_noise
@@ -83,7 +83,7 @@ def mix(
     """
     rows: list[dict[str, Any]] = []
     used = Counter[int]()
-    _check_out(out)
+    refuse_content(out, marker=INFO_NAME, what="an earlier mix")
     with new_folder(out) as folder:
         made = itertools.islice(scenes(clips, config, negatives=negatives), config.recordings)
         for number, scene in enumerate(made):
@@ -99,16 +99,6 @@ def mix(
         about = {"format": FORMAT, "settings": asdict(config), "clips_used_again": again}
         write_json(folder / INFO_NAME, {**about, "recordings": rows})
     return MixSummary(len(rows), sum(row["commands"] for row in rows), again)
-
-
-def _check_out(out: Path) -> None:
-    """Refuse to write over anything but an earlier mix."""
-    is_mix = (out / INFO_NAME).is_file()
-    if out.exists() and not is_mix and (not out.is_dir() or any(out.iterdir())):
-        raise DatasetError(
-            f"{out}: expected a new folder or an earlier mix (with {INFO_NAME}), found something "
-            "else; choose another --out"
-        )
 
 
 def _write(

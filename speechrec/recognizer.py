@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from speechrec.bundle import Bundle, read_bundle
 from speechrec.calibrate import scaled
-from speechrec.config import SILENCE, UNKNOWN
+from speechrec.config import is_keyword
 from speechrec.errors import BundleError, SpeechrecError
 from speechrec.features import Array, FrontEnd
 from speechrec.placing import fit_clip
@@ -134,7 +134,7 @@ class Recognizer:
         self.config = bundle.config
         self.manifest: Mapping[str, Any] = bundle.manifest
         self.temperature, self.threshold = bundle.temperature, bundle.threshold
-        self.keywords = tuple(label for label in bundle.labels if label not in (UNKNOWN, SILENCE))
+        self.keywords = tuple(filter(is_keyword, bundle.labels))
         # Of a command in a stream: chosen from false alarms, or else that of single clips.
         self.stream_thresholds = {
             label: bundle.stream_thresholds.get(label, bundle.threshold) for label in self.keywords
@@ -188,7 +188,7 @@ class Recognizer:
         """One clip's (labels,) posteriors to a prediction."""
         scores = self._by_label(posteriors)
         label, confidence = next(iter(scores.items()))
-        accepted = label not in (UNKNOWN, SILENCE) and confidence >= self.threshold
+        accepted = is_keyword(label) and confidence >= self.threshold
         return Prediction(label, confidence, scores, accepted)
 
     def uncertainty(self, wave: Array, *, passes: int, seed: int) -> Uncertainty:

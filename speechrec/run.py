@@ -14,7 +14,7 @@ import tomli_w
 
 from speechrec import bundle, report, store, teacher
 from speechrec.assemble import write_recogniser
-from speechrec.checkpoint import EpochRow
+from speechrec.checkpoint import Checkpoint, EpochRow
 from speechrec.config import check_same_features, require
 from speechrec.copies import training_copies
 from speechrec.evaluate import Report
@@ -136,7 +136,7 @@ def _train(
     if config.teacher.weight:
         soft = soft_answers(training, validation, run, config, options, borrowed=borrowed)
         # A training that was stopped with its teacher has nothing of its own to resume.
-        resume = options.resume and (run / "checkpoint").exists()
+        resume = options.resume and (run / Checkpoint.FOLDER).exists()
         options = dataclasses.replace(options, resume=resume)
     options.on_stage(config.model.kind)
     return train(

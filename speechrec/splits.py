@@ -32,7 +32,7 @@ class Splitter:
 
     def __init__(self, config: DataConfig) -> None:
         self._config = config
-        self._moved: dict[str, Part] = {}
+        self._fixed: dict[str, Part] = {}
 
     def part(self, item: Recording) -> Part:
         if item.part is not None:
@@ -40,7 +40,7 @@ class Splitter:
         return self.part_of_group(group_of(item, self._config))
 
     def part_of_group(self, group: str) -> Part:
-        return self._moved.get(group) or self._by_hash(group)
+        return self._fixed.get(group) or self._by_hash(group)
 
     def _by_hash(self, group: str) -> Part:
         value, config = percentile(group), self._config
@@ -52,7 +52,7 @@ class Splitter:
 
     def keep(self, given: Mapping[str, Part]) -> None:
         """Speakers whose part is given keep it for recordings that come without one."""
-        self._moved.update(given)
+        self._fixed.update(given)
 
     def fill_empty_parts(self, groups: set[str], filled: set[Part]) -> list[str]:
         """Give every part somebody, where there are groups enough; returns who was moved."""
@@ -72,11 +72,11 @@ class Splitter:
                 continue
             movable = [
                 group for group in groups
-                if group not in self._moved and counts[self.part_of_group(group)] > 1
+                if group not in self._fixed and counts[self.part_of_group(group)] > 1
             ]  # fmt: skip
             if not movable:
                 continue
             nearest = min(movable, key=lambda g: (abs(percentile(g) - middle[part]), g))
-            self._moved[nearest] = part
+            self._fixed[nearest] = part
             notes.append(f"{nearest} was moved to the {part} part, which was empty")
         return notes

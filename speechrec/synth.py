@@ -20,7 +20,7 @@ from speechrec.augment import coloured_noise
 from speechrec.config import UNKNOWN
 from speechrec.errors import DatasetError, MissingExtraError
 from speechrec.features import Array
-from speechrec.files import new_folder, write_text
+from speechrec.files import new_folder, refuse_content, write_text
 
 RATE_HZ = 16_000
 _CLIP_SAMPLES = RATE_HZ
@@ -148,8 +148,7 @@ def check_request(folder: Path, words: Sequence[str], others: Sequence[str]) -> 
     Raises:
         DatasetError: as `synthesise`.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DatasetError(f"{folder}: expected a new folder, found content; choose another --out")
+    refuse_content(folder)
     for word in (*words, *others):
         if "/" in word or word.startswith((".", "_")):
             raise DatasetError(f"{word!r}: expected a word that can name a folder")

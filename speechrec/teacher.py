@@ -79,14 +79,14 @@ def own_teacher(
     model = _load(folder, wanted, borrowed=False)
     if model is not None:
         return model
-    if not options.restart and (run / "checkpoint" / Checkpoint.STATE).exists():
+    if not options.restart and (run / Checkpoint.FOLDER / Checkpoint.STATE).exists():
         raise TrainingError(
             f"{run}: holds a training that was stopped, with another teacher; go on with the "
             "same settings and --resume, or drop it with --restart"
         )
     options.on_stage("teacher")
     # A stopped training may have been stopped before its teacher had begun.
-    resume = options.resume and (folder / "checkpoint").exists()
+    resume = options.resume and (folder / Checkpoint.FOLDER).exists()
     result = train(
         training, validation, folder, config.teacher.model, _schedule(config),
         options=dataclasses.replace(options, resume=resume),

@@ -15,10 +15,10 @@ from speechrec.recording import Fault
 LEAST_THRESHOLD = 0.5
 # Beyond it float32 posteriors are rounded to 1.
 _MOST_LOGIT = 14.0
-# A rate that so many false alarms of each command bear out is counted; below, it is extrapolated.
+# With at least so many allowed false alarms of each command they are counted; with fewer, the
+# threshold is extrapolated.
 _COUNTED = 5.0
-# The tail: this share of all that was heard, but not so few that chance rules, nor so many that
-# most of them are no tail any more.
+# The tail: this share of the highest confidences, within these counts.
 _TAIL_SHARE = 0.1
 _LEAST_TAIL, _MOST_TAIL = 20, 150
 # Log-odds have a tail between an exponential one and one with a nearby end.
@@ -40,7 +40,7 @@ class FalseAlarms:
 
 @dataclass(frozen=True, slots=True)
 class StreamThresholds:
-    """``extrapolated`` are commands whose rate is rarer than the sound is long."""
+    """``extrapolated`` are commands with too few allowed false alarms to be counted."""
 
     thresholds: dict[str, float]
     extrapolated: tuple[str, ...]

@@ -73,7 +73,7 @@ def train(
     config = dataclasses.replace(config, epochs=max(config.epochs, least))
     targets = answers(training, config.label_smoothing) if soft is None else soft
     checkpoint = Checkpoint(
-        run / "checkpoint", _identity(training, validation, targets, model_config, config)
+        run / Checkpoint.FOLDER, _identity(training, validation, targets, model_config, config)
     )
     if options.resume:
         model, history = checkpoint.load()
@@ -144,7 +144,7 @@ _M_TOP_PAD, _M_MMAP_THRESHOLD = -2, -3
 
 def finish(run: Path) -> None:
     """Remove the checkpoints of a run whose result has been written."""
-    shutil.rmtree(run / "checkpoint", ignore_errors=True)
+    shutil.rmtree(run / Checkpoint.FOLDER, ignore_errors=True)
 
 
 def _accuracy(model: keras.Model, features: FeatureSet, *, dropout: bool, seed: int) -> float:

@@ -8,7 +8,7 @@ from speechrec.config import DataConfig, FeatureConfig, require
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentConfig:
-    """Altered copies of the training clips, made from the waveform when features are extracted."""
+    """Altered copies of the training clips, made from the waveform before the first training."""
 
     # Vectors of each training clip: the clip itself and ``views - 1`` altered copies.
     views: int = 1
@@ -103,7 +103,7 @@ MODEL_PRESETS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """The schedule. Adam on categorical cross-entropy throughout.
+    """The schedule. Adam on categorical cross-entropy throughout, or AdamW with ``weight_decay``.
 
     An epoch is one pass over all vectors, those of altered copies included.
     """
@@ -156,14 +156,13 @@ class TrainConfig:
 class TeacherConfig:
     """A stronger network that is trained first, and whose posteriors the network then learns.
 
-    Distillation (Hinton et al. 2015) on altered copies. Of the recogniser, the teacher is part only
-    where it answers streams.
+    Distillation (Hinton et al. 2015) on altered copies. The recogniser file holds the teacher only
+    with ``export.stream_teacher``.
     """
 
     # Share of the answers that is the teacher's, the rest being the labels; 0 trains no teacher.
     weight: float = 0.0
-    # Above 1, the teacher's answers are learnt less sure than they are, so that what it holds for
-    # the second likeliest weighs more.
+    # Above 1, the teacher's posteriors are softened, so that lower-ranked labels count more.
     temperature: float = 1.0
     model: ModelConfig = MODEL_PRESETS["resnet"]
     train: TrainConfig = TrainConfig()
@@ -183,8 +182,8 @@ class ExportConfig:
     # Weights as 8-bit integers (dynamic range): a quarter of the size, scores a little different.
     # The network for streams too.
     int8: bool = False
-    # Temperature scaling on the validation part, and a threshold at which this share of its unknown
-    # words is refused.
+    # Temperature scaling on the validation part, and a threshold that refuses a share of
+    # its unknown words, ``unknown_refused``.
     calibrate: bool = True
     # Streams are answered by the teacher, where there is one: it hears better, and costs little
     # where it is asked only when something was said.

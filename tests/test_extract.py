@@ -396,7 +396,7 @@ def test_a_folder_that_is_no_store_is_not_replaced(small: Path, tmp_path: Path) 
     (tmp_path / "thesis" / "chapter1.txt").write_text("words")
     (tmp_path / "file").write_text("words")
     for name in ("thesis", "file"):
-        with pytest.raises(DatasetError, match="not a feature store, so it is not replaced"):
+        with pytest.raises(DatasetError, match="expected a new or empty folder or a feature store"):
             extract(small, tmp_path / name, CONFIG)
     assert (tmp_path / "thesis" / "chapter1.txt").read_text() == "words"
     assert (tmp_path / "file").read_text() == "words"

@@ -500,7 +500,7 @@ def test_what_is_no_mix_is_not_replaced(kind: str, commands: list[MixClip], tmp_
     kept = out / "thesis.txt" if kind == "folder" else out
     kept.parent.mkdir(exist_ok=True)
     kept.write_text("years of work")
-    with pytest.raises(DatasetError, match="out: expected a new folder or an earlier mix"):
+    with pytest.raises(DatasetError, match="out: expected a new or empty folder or an earlier mix"):
         mix(commands, out, PLAIN)
     assert kept.read_text() == "years of work"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
