@@ -81,7 +81,7 @@ class Checkpoint:
             raise TrainingError(
                 f"{self.folder.parent}: nothing to resume; train without --resume"
             ) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise TrainingError(
                 f"{self.folder}: damaged ({error}); train with --restart"
             ) from error

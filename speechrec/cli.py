@@ -122,6 +122,10 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # TensorFlow's own: errors only.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        # What the caller has closed is there all the same, and empty.
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
     for stream in (sys.stdout, sys.stderr):
         # A file name that is no text must not stop the others.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
@@ -137,5 +141,6 @@ def main() -> None:
     except OSError as error:
         # A full disk, a folder that cannot be written to: the system says it well enough.
         named = f"{error.filename}: " if error.filename else ""
-        say(f"speechrec: {named}{error.strerror or error}")
+        # numpy says only how much it could not write.
+        say(f"speechrec: {named}{error.strerror or f'{error} (is the disk full?)'}")
         sys.exit(1)

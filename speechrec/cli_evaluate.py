@@ -67,11 +67,17 @@ def evaluate(
         title = f"{path.stem}: {part} part"
     report = run_evaluate(recognizer.scores, clips, threshold=recognizer.threshold)
     typer.echo(json.dumps(report.to_json()) if as_json else to_text(report))
-    if html is None and (path.parent / "history.csv").exists():
-        html = path.parent / "evaluation.html"
-    if html is not None:
-        write_text(html, to_html(report, title=title))
-        say(f"pictures: {html}")
+    beside = path.parent / "evaluation.html"
+    if html is None and not (path.parent / "history.csv").exists():
+        return
+    try:
+        write_text(html or beside, to_html(report, title=title))
+        say(f"pictures: {html or beside}")
+    except OSError as error:
+        # Nobody has asked for the one beside the recogniser.
+        if html is not None:
+            raise
+        say(f"no pictures: {beside} cannot be written: {error.strerror}")
 
 
 def _evaluate_streams(

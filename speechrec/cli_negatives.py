@@ -44,7 +44,8 @@ def calibrate(
             f"--target-fa-per-hour: expected a number above 0, got {target_fa_per_hour}"
         )
     path, _ = locate.recogniser(model)
-    if out is None and path in locate.installed_models().values():
+    shipped = {each.resolve() for each in locate.installed_models().values()}
+    if (out or path).resolve() in shipped:
         raise ConfigError(
             f"{path}: came with speechrec and is left as it is; name a copy with --out"
         )

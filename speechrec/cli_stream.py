@@ -70,7 +70,9 @@ def listen(
         refuse_given(context, "device", why="is for microphones")
     else:
         refuse_given(context, "rate", "channels", "encoding", why="is for standard input (-)")
-    runner = CommandRunner(run, say=say) if run is not None else None
+    # What programs print must not stand between the lines of JSON.
+    output = sys.stderr if as_json else None
+    runner = CommandRunner(run, say=say, output=output) if run is not None else None
     recognizer = Recognizer.load(choose_model(model))
     detector = Detector(recognizer, thresholds=_thresholds(threshold or [], recognizer.keywords))
 

@@ -39,10 +39,10 @@ def load_config(
     tree: dict[str, Any] = {}
     if path is not None:
         try:
-            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+            tree = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise ConfigError(f"{path}: cannot read this config: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ConfigError(f"{path}: expected TOML: {error}") from error
     for key, value in (overrides or {}).items():
         *sections, name = key.split(".")
@@ -63,7 +63,7 @@ def parse_override(pair: str) -> tuple[str, Any]:
     require(bool(equals), f"--set: expected SECTION.NAME=VALUE, got {pair!r}")
     try:
         return key.strip(), tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return key.strip(), text
 
 

@@ -24,7 +24,7 @@ from speechrec import augment, store
 from speechrec.config import SILENCE, UNKNOWN, FeatureConfig, sha256_json
 from speechrec.errors import AudioError, DatasetError
 from speechrec.features import Array
-from speechrec.files import replacing, write_json, write_text
+from speechrec.files import locked, replacing, write_json, write_text
 from speechrec.noise_pool import OTHERS, NoisePool, said, spoken
 from speechrec.parallel import in_order, processes
 from speechrec.placing import excess_energy, fit_clip, off_centre
@@ -69,38 +69,49 @@ def training_copies(
         (clips, views - 1, 1024) float16, in the order of ``training``.
 
     Raises:
-        DatasetError: a recording is no longer where it was, or a worker died.
+        DatasetError: a recording is no longer where it was, a worker died, or another training is
+            making copies there.
     """
     folder = features / FOLDER
     noise = tuple(Stretch(*stretch) for stretch in store.load_info(features).summary["noise"])
     key = _key(training, settings, noise)
     jobs = list(_jobs(folder, key, training, settings, noise))
-    if _stated_key(folder / INFO_NAME) != key:
-        folder.mkdir(exist_ok=True)
-        (folder / INFO_NAME).unlink(missing_ok=True)
-        done = 0
-        with processes(workers, front_end_of, training.config) as pool:
-            for count in in_order(make_copies, iter(jobs), pool):
-                done += count
-                progress(done, len(training))
-        kept = {path for job in jobs for path in (job.path, job.path.with_suffix(".key"))}
-        for path in set(folder.iterdir()) - kept:
-            path.unlink()
-        write_json(
-            folder / INFO_NAME,
-            {"key": key, "features_hash": training.config.hash, **dataclasses.asdict(settings)},
+    folder.mkdir(exist_ok=True)
+    with locked(folder):
+        if _stated_key(folder / INFO_NAME) != key:
+            _make_all(folder, jobs, training, workers=workers, progress=progress)
+            write_json(
+                folder / INFO_NAME,
+                {"key": key, "features_hash": training.config.hash, **dataclasses.asdict(settings)},
+            )
+        copies = np.empty(
+            (len(training), settings.views - 1, training.config.size), dtype=np.float16
         )
-    copies = np.empty((len(training), settings.views - 1, training.config.size), dtype=np.float16)
-    start = 0
-    for job in jobs:
-        stop = start + len(job.clips)
-        try:
-            copies[start:stop] = np.load(job.path, mmap_mode="r", allow_pickle=False)
-        except (OSError, EOFError, ValueError) as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise DatasetError(f"{job.path}: damaged ({error}); train again") from error
-        start = stop
+        start = 0
+        for job in jobs:
+            stop = start + len(job.clips)
+            try:
+                copies[start:stop] = np.load(job.path, mmap_mode="r", allow_pickle=False)
+            except (OSError, EOFError, ValueError) as error:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise DatasetError(f"{job.path}: damaged ({error}); train again") from error
+            start = stop
     return copies
+
+
+def _make_all(
+    folder: Path, jobs: list[CopyJob], training: FeatureSet, *, workers: int, progress: Progress
+) -> None:
+    """All shards, and nothing else in the folder."""
+    (folder / INFO_NAME).unlink(missing_ok=True)
+    done = 0
+    with processes(workers, front_end_of, training.config) as pool:
+        for count in in_order(make_copies, iter(jobs), pool):
+            done += count
+            progress(done, len(training))
+    kept = {path for job in jobs for path in (job.path, job.path.with_suffix(".key"))}
+    for path in set(folder.iterdir()) - kept:
+        path.unlink()
 
 
 def _key(training: FeatureSet, settings: AugmentConfig, noise: tuple[Stretch, ...]) -> str:

@@ -71,6 +71,10 @@ def plan_dataset(
     survey = _Survey.of(corpus, config)
     words = _choose_words(corpus, survey, config)
     splitter, notes = _fit_splitter(survey, config)
+    if unmet := corpus.unmet():
+        notes.append(
+            f"{len(unmet)} entries of the lists of parts name no recording, the first: {unmet[0]}"
+        )
     keywords = sum(survey.words[word] for word in words)
     others = sum(survey.words.values()) - keywords - survey.words[SILENCE]
     # What was added to learn from is not left out.
@@ -110,6 +114,8 @@ class _Survey:
     given: dict[str, Part] = field(default_factory=dict)
     assigned: Counter[Part] = field(default_factory=Counter)
     without_speaker: int = 0
+    # Speakers of the corpus who are in recordings that were added for training, too.
+    moved: set[str] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
 
     @classmethod
@@ -132,6 +138,8 @@ class _Survey:
         self.assigned[item.part] += 1
         if not item.speaker:
             return
+        if item.added and item.speaker in self.groups:
+            self.moved.add(item.speaker)
         first = self.given.setdefault(item.speaker, item.part)
         if first != item.part and config.split_by == "speaker":
             raise DatasetError(
@@ -183,6 +191,11 @@ def _fit_splitter(survey: _Survey, config: DataConfig) -> tuple[Splitter, list[s
         )
     if config.split_by == "speaker":
         splitter.keep(survey.given)
+        if survey.moved:
+            notes.append(
+                f"{len(survey.moved)} speakers are in what was added for training too, so they are "
+                "not tested on; if they are other people, name them otherwise"
+            )
     notes += splitter.fill_empty_parts(survey.groups, set(survey.assigned))
     if survey.without_speaker or config.split_by == "clip":
         reason = (

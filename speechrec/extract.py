@@ -7,6 +7,7 @@ sizes and times, and the settings are the same.
 
 import dataclasses
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from speechrec.config import PARTS, SILENCE
 from speechrec.dataset import Plan, plan_dataset
 from speechrec.errors import DatasetError
 from speechrec.features import mel_filterbank
-from speechrec.files import refuse_content, replace_folder, replacing, write_json
+from speechrec.files import locked, refuse_content, replace_folder, replacing, write_json
 from speechrec.parallel import in_order, processes
 from speechrec.recording import Clip, Fault, Stretch
 from speechrec.shards import Finished, Job, dumps, front_end_of, make_shard, shard_rows
@@ -75,13 +76,16 @@ def extract(
         SpeechrecError: nothing usable, a speaker in two parts, or the first bad file if ``strict``.
     """
     refuse_content(folder, marker=store.INFO_NAME, what="a feature store")
+    # A link stays one: what it points to is replaced.
+    folder = folder.resolve() if folder.is_symlink() else folder
     mel_filterbank(config.features)
-    with processes(workers, front_end_of, config.features) as pool:
+    partial = folder.with_name(folder.name + ".partial")
+    _refuse_foreign(partial)
+    partial.mkdir(parents=True, exist_ok=True)
+    with locked(partial), processes(workers, front_end_of, config.features) as pool:
         plan = plan_dataset(source, config.data, unknown=unknown, also=also)
         if strict and plan.faults:
             raise DatasetError(plan.faults[0].message)
-        partial = folder.with_name(folder.name + ".partial")
-        partial.mkdir(parents=True, exist_ok=True)
         made: list[Finished] = []
 
         def shards() -> Iterator[int]:
@@ -98,13 +102,29 @@ def extract(
 
         # While the workers go on.
         summary = _joined(partial, shards(), plan)
-    _remove_shard_rows(partial, len(made))
-    # Last: a folder without it is no store.
-    write_json(partial / store.INFO_NAME, _info(summary, config, plan.training_noise()))
+        _remove_shard_rows(partial, len(made))
+        # Last: a folder without it is no store.
+        write_json(partial / store.INFO_NAME, _info(summary, config, plan.training_noise()))
+        replace_folder(partial, folder)
     summary.notes += plan.notes + _missing_classes(summary)
-    replace_folder(partial, folder)
     summary.folder = folder
     return summary
+
+
+# What a stopped extraction may have left.
+_OURS = re.compile(
+    r"shard-\d{5,}\.(npy|jsonl)|(clips|skipped)\.jsonl|features\.json|\..*\.partial.*"
+)
+
+
+def _refuse_foreign(partial: Path) -> None:
+    """Refuse a folder of the partial store's name that is none."""
+    foreign = not partial.is_dir() or any(not _OURS.fullmatch(p.name) for p in partial.iterdir())
+    if partial.exists() and foreign:
+        raise DatasetError(
+            f"{partial}: expected what a stopped extraction left, found something else; move "
+            "it, or choose another --out"
+        )
 
 
 def _jobs(clips: Iterator[Clip], folder: Path, config: Config) -> Iterator[Job]:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,10 @@ from speechrec.errors import DatasetError
 def replacing(target: Path) -> Iterator[Path]:
     """Yield a temporary path that becomes ``target`` when the block ends without an error."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last, because some writers choose their format by it.
-    partial = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
+    # Short, since the name may be as long as names can be. The suffix stays last, because some
+    # writers choose their format by it.
+    checksum = zlib.crc32(os.fsencode(target.name))
+    partial = target.with_name(f".{checksum:08x}.{os.getpid()}.partial{target.suffix}")
     try:
         yield partial
         os.replace(partial, target)
@@ -39,8 +42,13 @@ def refuse_content(folder: Path, *, marker: str = "", what: str = "") -> None:
     """Refuse to write over a folder, unless a file in it shows that it is an earlier result.
 
     Raises:
-        DatasetError: there is something else in it.
+        DatasetError: there is something else in it, or somebody: the current folder.
     """
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise DatasetError(
+            f"{folder}: expected a folder to make or replace, got the current one or one around "
+            "it; choose another --out"
+        )
     if not folder.exists() or (marker and (folder / marker).is_file()):
         return
     if not folder.is_dir() or any(folder.iterdir()):
@@ -48,6 +56,35 @@ def refuse_content(folder: Path, *, marker: str = "", what: str = "") -> None:
         raise DatasetError(
             f"{folder}: expected {wanted}, found something else; choose another --out"
         )
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep others that ask for the same out of a folder, until the block or the process ends.
+
+    Raises:
+        DatasetError: another process is at it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        # Windows: folders cannot be locked.
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DatasetError(
+                f"{folder}: another process is writing there; wait for it, or choose another folder"
+            ) from error
+        except OSError:
+            # A file system without locks.
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
+from typing import TextIO
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from speechrec.errors import ConfigError
 from speechrec.stream import Detection, Detector
 from speechrec.wav import Samples
 
-# More of them at once, and they are started faster than they end.
+# Programs running at once; more would pile up.
 _MOST_RUNNING = 8
 # What a meter shows of silence.
 LEAST_DB = -80.0
@@ -58,12 +59,15 @@ class CommandRunner:
     Args:
         command: a program and its arguments, quoted as for a shell.
         say: called with a line for what went wrong.
+        output: where the programs' output goes; to standard output by default.
 
     Raises:
         ConfigError: there is no such program.
     """
 
-    def __init__(self, command: str, *, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, command: str, *, say: Callable[[str], None], output: TextIO | None = None
+    ) -> None:
         try:
             self._words = shlex.split(command)
         except ValueError as error:
@@ -75,7 +79,7 @@ class CommandRunner:
                 f"--exec: expected a program, found none named {self._words[0]!r}; it is started "
                 "without a shell: name a script for more than one program"
             )
-        self._say = say
+        self._say, self._output = say, output
         self._running: list[subprocess.Popen[bytes]] = []
 
     def __call__(self, found: Detection) -> None:
@@ -95,9 +99,11 @@ class CommandRunner:
         words = self._words[:1] + [_filled(word, values) for word in self._words[1:]]
         environment = {f"SPEECHREC_{name.upper()}": value for name, value in values.items()}
         try:
-            self._running.append(
-                subprocess.Popen(words, stdin=subprocess.DEVNULL, env={**os.environ, **environment})
-            )
+            process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=self._output,
+                env={**os.environ, **environment},
+            )  # fmt: skip
+            self._running.append(process)
         except OSError as error:
             self._say(f"{words[0]}: cannot be started: {error.strerror}")
 

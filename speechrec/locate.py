@@ -91,7 +91,8 @@ def _named(path: Path) -> Path:
 
 def _visible(folder: Path, pattern: str) -> list[Path]:
     """Files whose names do not start with a dot, as those that are being written do."""
-    return [path for path in folder.glob(pattern) if not path.name.startswith(".")]
+    found = folder.glob(pattern)
+    return [path for path in found if path.is_file() and not path.name.startswith(".")]
 
 
 def sounds(paths: list[str]) -> Iterator[tuple[str, AudioError | None]]:

@@ -57,7 +57,7 @@ def _rows(file: TextIO, path: Path) -> Iterator[tuple[dict[str, Any], int]]:
 def _json_object(line: str, path: Path, number: int) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}:{number}: expected a JSON object: {error}") from error
     if not isinstance(row, dict):
         raise DatasetError(f"{path}:{number}: expected a JSON object, got {line.strip()[:60]}")
@@ -69,7 +69,11 @@ def _manifest_row(row: dict[str, Any], manifest: Path, number: int) -> Recording
 
     def text(*names: str) -> str:
         values = [row[name] for name in names if row.get(name) not in (None, "")]
-        return str(values[0]).strip() if values else ""
+        if not values:
+            return ""
+        if isinstance(values[0], (bool, dict, list)):
+            raise DatasetError(f"{where}: {names[0]}: expected text, got {values[0]!r}")
+        return str(values[0]).strip()
 
     file, word, speaker = text("path"), text("label"), text("speaker")
     part = text("split", "part").lower()

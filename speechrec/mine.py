@@ -9,14 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import soundfile
-
-from speechrec.events import Event
 from speechrec.files import new_folder, refuse_content
 from speechrec.negatives import Account, Negative, likest_commands
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
+from speechrec.sndfile import write_wav
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +49,7 @@ def mine(
         for found in likest_commands(recognizer, negatives, account, progress=progress):
             if found.confidence >= least:
                 name = f"{found.speaker}_nohash_{written[found.speaker]}.wav"
-                _write(folder / name, found.event, recognizer.config.sample_rate_hz)
+                write_wav(folder / name, found.event.clip, recognizer.config.sample_rate_hz)
                 written[found.speaker] += 1
                 taken[found.label] += 1
     return Mined(dict(taken), account.seconds, tuple(account.faults))
-
-
-def _write(path: Path, event: Event, rate_hz: int) -> None:
-    pcm = np.round(np.clip(event.clip, -1, 1) * 32767).astype(np.int16)
-    soundfile.write(path, pcm, rate_hz, format="WAV")

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 
-from speechrec.augment import Array
 from speechrec.config import SILENCE, UNKNOWN, Part
 from speechrec.errors import DatasetError
 from speechrec.files import new_folder, refuse_content, write_json
@@ -23,6 +21,7 @@ from speechrec.mix_config import RATE_HZ, MixConfig, condition_name
 from speechrec.mix_noise import Noise, recording_noise
 from speechrec.negatives import Negative
 from speechrec.scene import NOISE, MixClip, Scene, scenes, within_full_scale
+from speechrec.sndfile import write_wav
 from speechrec.store import load_info, stored_clips
 
 INFO_NAME = "mix.json"
@@ -106,10 +105,8 @@ def _write(
 ) -> dict[str, Any]:
     """The sound, its labels, and its row in mix.json."""
     name = f"{condition_name(snr_db)}-{number:03d}"
-    _write_wave(
-        folder / f"{name}.wav",
-        scene.wave if snr_db is None else scene.with_noise(noise.wave, snr_db),
-    )
+    wave = scene.wave if snr_db is None else scene.with_noise(noise.wave, snr_db)
+    write_wav(folder / f"{name}.wav", within_full_scale(wave), RATE_HZ)
     write_labels(folder / f"{name}.txt", scene.truth)
     heard = scene.sources if snr_db is None else [*scene.sources, *noise.sources]
     return {
@@ -120,8 +117,3 @@ def _write(
         "commands": len(scene.truth),
         "sources": list(dict.fromkeys(heard)),
     }
-
-
-def _write_wave(path: Path, wave: Array) -> None:
-    pcm = np.round(within_full_scale(wave) * 32767).astype(np.int16)
-    soundfile.write(path, pcm, RATE_HZ, subtype="PCM_16")

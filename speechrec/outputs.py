@@ -13,6 +13,7 @@ import typer
 from speechrec.errors import ConfigError
 from speechrec.files import write_text
 from speechrec.labels import label_track
+from speechrec.recording import printable
 from speechrec.stream import Detection
 from speechrec.transcribe import Heard
 
@@ -50,7 +51,8 @@ class Writer:
         """One recording.
 
         Raises:
-            ConfigError: another recording of the same name has been written.
+            ConfigError: another recording of the same name has been written, what is there is a
+                label track beside its recording, or it cannot be written.
         """
         text = formatted(heard, self._form)
         if self._out is None:
@@ -62,9 +64,20 @@ class Writer:
             raise ConfigError(
                 f"{heard.path}: {path} was written for {self._taken[path]}; choose another --out"
             )
+        if self._form == "labels" and path.exists() and _is_beside(path, heard.path):
+            raise ConfigError(
+                f"{heard.path}: {path} is there already and may be the truth; choose another --out"
+            )
         self._taken[path] = heard.path
-        self._out.mkdir(parents=True, exist_ok=True)
-        write_text(path, text)
+        try:
+            self._out.mkdir(parents=True, exist_ok=True)
+            write_text(path, text)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _is_beside(path: Path, recording: str) -> bool:
+    return recording != "-" and path.parent.resolve() == Path(recording).parent.resolve()
 
 
 def formatted(heard: Heard, form: Form) -> str:
@@ -77,13 +90,17 @@ def formatted(heard: Heard, form: Form) -> str:
         )
     if form == "labels":
         return label_track(found)
-    # A name of a recording in CTM has no spaces.
-    name = "_".join(("stdin" if heard.path == "-" else Path(heard.path).stem).split())
+    name = _ctm_field("stdin" if heard.path == "-" else printable(Path(heard.path).stem))
     return "".join(
-        f"{name} 1 {each.start_s:.3f} {each.end_s - each.start_s:.3f} {each.label} "
+        f"{name} 1 {each.start_s:.3f} {each.end_s - each.start_s:.3f} {_ctm_field(each.label)} "
         f"{each.confidence:.4f}\n"
         for each in found
     )
+
+
+def _ctm_field(text: str) -> str:
+    """Text without the spaces that separate fields, and that is no comment."""
+    return "_".join(text.split()).replace(";", "_") or "_"
 
 
 def _commands(heard: Heard) -> Sequence[Detection]:

@@ -185,7 +185,15 @@ class Recognizer:
         return self.decide(self.scores(self.features(wave)[np.newaxis])[0])
 
     def decide(self, posteriors: npt.NDArray[np.floating[Any]]) -> Prediction:
-        """One clip's (labels,) posteriors to a prediction."""
+        """One clip's (labels,) posteriors to a prediction.
+
+        Raises:
+            BundleError: they are no numbers, as only a damaged recogniser gives them.
+        """
+        if not np.isfinite(posteriors).all():
+            raise BundleError(
+                "expected posteriors from 0 to 1, the recogniser's network gave NaN; train it again"
+            )
         scores = self._by_label(posteriors)
         label, confidence = next(iter(scores.items()))
         accepted = is_keyword(label) and confidence >= self.threshold

@@ -97,9 +97,10 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = logs or {}
-        if not np.isfinite(logs["loss"]):
+        loss = logs["loss"] + logs["val_loss"]
+        if not np.isfinite(loss):
             raise TrainingError(
-                f"the loss became {logs['loss']} in epoch {epoch + 1}; "
+                f"the loss became {loss} in epoch {epoch + 1}; "
                 "lower train.learning_rate and train again"
             )
         x, y = self._followed

@@ -63,18 +63,21 @@ class Corpus:
                 f"found {what}"
             )
         self._listed = {} if self.is_manifest else _read_lists(source)
+        self._met = set[str]()
 
     @property
     def is_speech_commands(self) -> bool:
         """Whether the folder is laid out like Google's, with its own lists of parts."""
         return bool(self._listed)
 
+    def unmet(self) -> list[str]:
+        """Entries of the lists of parts that name no recording, after a walk over all of them."""
+        return sorted(set(self._listed) - self._met)
+
     def noise_files(self) -> list[Path]:
         """Recordings of background noise that come with the corpus."""
         folder = (self.source.parent if self.is_manifest else self.source) / NOISE_FOLDER
-        if not folder.is_dir():
-            return []
-        return [p for p in sorted(folder.iterdir()) if _is_sound(p)]
+        return sound_files(folder) if folder.is_dir() else []
 
     def __iter__(self) -> Iterator[Recording | Fault]:
         yield from self._own()
@@ -142,6 +145,8 @@ class Corpus:
         if not word:
             return Fault(path, "no_label", f"{path}: the pattern finds no word in this name")
         part = self._listed.get(relative, "training") if self._listed else None
+        if relative in self._listed:
+            self._met.add(relative)
         return Recording(path, word, speaker, part)
 
     def _unmatched(self, path: str) -> Fault:
@@ -235,12 +240,13 @@ def _read_lists(folder: Path) -> dict[str, Part]:
     listed: dict[str, Part] = {}
     for name, part in _LISTS:
         try:
-            lines = (folder / name).read_text(encoding="utf-8").splitlines()
+            lines = (folder / name).read_text(encoding="utf-8-sig").splitlines()
         except FileNotFoundError:
             continue
         except (OSError, UnicodeDecodeError) as error:
             raise DatasetError(f"{folder / name}: cannot be read: {error}") from error
         for line in filter(None, map(str.strip, lines)):
+            line = line.replace("\\", "/").removeprefix("./")
             if listed.setdefault(line, part) != part:
                 raise DatasetError(f"{folder / name}: {line} is in both lists; keep it in one")
     return listed

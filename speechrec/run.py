@@ -62,13 +62,9 @@ def make_run(
         config.teacher.weight > 0 or not teachers,
         "teacher.weight: 0 asks no teacher, but one is named; set it to 1",
     )
+    run = _named(run)
     training, validation = _learnt_from(features, config, options, workers)
     result = _train(training, validation, run, config, options, teachers)
-    # Not before: a training that is refused must leave the settings of the one that is there.
-    write_text(run / "config.toml", tomli_w.dumps(dataclasses.asdict(config)))
-    with replacing(run / "model.keras") as partial:
-        result.model.save(partial)
-    report.write_curves(run / "curves.png", result.history)
     part, scored = "validation", validation
     if any(clip.part == "testing" for clip in store.stored_clips(features)):
         part, scored = "testing", store.load_features(features, "testing")
@@ -78,6 +74,11 @@ def make_run(
         recogniser, result, config, info=store.load_info(features), validation=validation,
         scored=scored, part=part, taught_by=taught_by,
     )  # fmt: skip
+    # Not before: a training that is refused must leave what is there of an earlier one.
+    write_text(run / "config.toml", tomli_w.dumps(dataclasses.asdict(config)))
+    with replacing(run / "model.keras") as partial:
+        result.model.save(partial)
+    report.write_curves(run / "curves.png", result.history)
     write_report(run, figures, part, history=result.history)
     finish(run)
     return RunResult(recogniser, result, figures, part)
@@ -100,10 +101,16 @@ def make_teacher(
         ConfigError: the settings have no teacher. Else as `make_run`.
     """
     require(config.teacher.weight > 0, "teacher.weight: 0 trains no teacher; set it to 1")
+    run = _named(run)
     training, validation = _learnt_from(features, config, options, workers)
     model = own_teacher(training, validation, run, config, options)
     answers = np.asarray(model.predict(validation.x, verbose=0)).argmax(axis=1)
     return run / teacher.FOLDER, float(np.mean(answers == validation.y))
+
+
+def _named(run: Path) -> Path:
+    """The run folder with a name, which its recogniser gets: `.` has none."""
+    return run if run.name not in ("", "..") else run.resolve()
 
 
 def _learnt_from(

@@ -1,6 +1,7 @@
 """Sound files through libsndfile: every format but plain WAV, segments, and files of any length."""
 
 import io
+import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speechrec.errors import AudioError
-from speechrec.wav import Samples
+from speechrec.errors import AudioError, DatasetError
+from speechrec.wav import Samples, is_wav, wav_layout
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
@@ -62,15 +63,50 @@ def _one_way() -> "type[SoundFile]":
     return OneWay
 
 
+def _mended(source: Path | io.BytesIO, name: str) -> io.BytesIO | mmap.mmap | None:
+    """A WAV sound with its true length, where a program that wrote to a pipe could not state it.
+
+    libsndfile takes what a header says for at most what there is, and so hides a file that was cut.
+
+    Raises:
+        AudioError: the file is missing, or a WAV that is shorter than it says.
+    """
+    if isinstance(source, io.BytesIO):
+        with source.getbuffer() as data:
+            return source if is_wav(data) and _state_length(data, name) else None
+    if not regular_size(source):
+        return None
+    try:
+        with source.open("rb") as file:
+            if not is_wav(file.read(12)):
+                return None
+            # Private: what is written to it stays in memory.
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    except OSError as error:
+        raise AudioError("unreadable", f"{name}: cannot be read: {error.strerror}") from error
+    return mapped if _state_length(mapped, name) else None
+
+
+def _state_length(data: memoryview | mmap.mmap, name: str) -> bool:
+    """Write the length of the sound into a WAV header that does not have it."""
+    layout = wav_layout(data, name)
+    stated = slice(layout.start - 4, layout.start)
+    size = layout.size.to_bytes(8, "little")
+    # Of more than 4 GiB libsndfile takes all there is.
+    if data[stated] == size[:4] or any(size[4:]):
+        return False
+    data[stated] = size[:4]
+    return True
+
+
 @contextmanager
 def opened(source: Path | io.BytesIO, name: str) -> Iterator["SoundFile"]:
     """An open sound file; what goes wrong with it in the block becomes an `AudioError`."""
     import soundfile
 
-    if isinstance(source, Path):
-        regular_size(source)
+    mended = _mended(source, name)
     try:
-        file = _one_way()(os.fspath(source) if isinstance(source, Path) else source)
+        file = _one_way()(mended or (os.fspath(source) if isinstance(source, Path) else source))
     except (soundfile.LibsndfileError, TypeError) as error:
         raise AudioError(
             "not_audio", f"{name}: expected a sound file (WAV, FLAC, OGG, MP3): {_reason(error)}"
@@ -152,6 +188,23 @@ def read_segment(
 def is_float(file: "SoundFile") -> bool:
     """Whether samples are stored as floating-point numbers, which have no full scale."""
     return file.subtype in ("FLOAT", "DOUBLE")
+
+
+def write_wav(path: Path, wave: Samples, rate_hz: int) -> None:
+    """Write (samples,) in [-1, 1] as 16-bit PCM.
+
+    Raises:
+        DatasetError: it cannot be written.
+    """
+    import soundfile
+
+    pcm = np.round(np.clip(wave, -1, 1) * 32767).astype(np.int16)
+    try:
+        soundfile.write(path, pcm, rate_hz, subtype="PCM_16", format="WAV")
+    except soundfile.LibsndfileError as error:
+        raise DatasetError(
+            f"{path}: cannot be written: {_reason(error)} (disk full, or name too long?)"
+        ) from error
 
 
 def known_frames(file: "SoundFile") -> int | None:

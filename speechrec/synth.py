@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import soundfile
 import soxr
 
 from speechrec.augment import coloured_noise
@@ -21,6 +20,7 @@ from speechrec.config import UNKNOWN
 from speechrec.errors import DatasetError, MissingExtraError
 from speechrec.features import Array
 from speechrec.files import new_folder, refuse_content, write_text
+from speechrec.sndfile import write_wav
 
 RATE_HZ = 16_000
 _CLIP_SAMPLES = RATE_HZ
@@ -220,7 +220,7 @@ def _clip(engine: Engine, voice: int, phrase: Phrase, rng: np.random.Generator) 
 
 def _write(path: Path, wave: Array) -> None:
     path.parent.mkdir(exist_ok=True)
-    soundfile.write(path, wave, RATE_HZ, subtype="PCM_16")
+    write_wav(path, wave, RATE_HZ)
 
 
 def _spoken(engine: Engine, phrase: Phrase, voice: int, rng: np.random.Generator) -> Array:

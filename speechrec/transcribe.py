@@ -41,7 +41,7 @@ class Heard:
     @property
     def is_word(self) -> bool:
         """Whether it is short enough to be one word."""
-        return self.duration_s <= WORD_S
+        return self.duration_s <= WORD_S or self.detections is None
 
     def text(self, top: int) -> str:
         """``path  word  0.97``, with the next best words behind it for ``top`` above 1."""
@@ -99,7 +99,8 @@ def transcribe(
             wave = read_audio(source, sample_rate_hz=config.sample_rate_hz)
     else:
         spotted = _spot(recognizer, [wave] if len(wave) > config.clip_samples else [])
-    if wave is not None and len(wave) <= WORD_S * config.sample_rate_hz:
+    longest = max(round(WORD_S * config.sample_rate_hz), config.clip_samples)
+    if wave is not None and len(wave) <= longest:
         return _word(recognizer, wave, path, spotted.detections, passes=passes, seed=seed)
     return _speech(recognizer, spotted, path, passes=passes, seed=seed)
 
@@ -113,7 +114,8 @@ def _whole(source: Source, rate_hz: int) -> Array | None:
     try:
         return read_audio(source, sample_rate_hz=rate_hz)
     except AudioError as error:
-        if error.kind != "too_long":
+        # What has come through a pipe cannot be read again.
+        if error.kind != "too_long" or not os.path.isfile(source):
             raise
         # Compression can make hours a small file.
         return None

@@ -5,6 +5,7 @@ RIFF WAVE specification (1991, with WAVE_FORMAT_EXTENSIBLE of 2007).
 """
 
 import struct
+from mmap import mmap
 from typing import NamedTuple
 
 import numpy as np
@@ -13,12 +14,13 @@ import numpy.typing as npt
 from speechrec.errors import AudioError
 
 Samples = npt.NDArray[np.float32]
+Bytes = bytes | memoryview | mmap
 
 # Programs that write to a pipe put a huge length into the header because they cannot go back.
 _STREAMED_SIZE = 0x7FFF0000
 
 
-def is_wav(data: bytes) -> bool:
+def is_wav(data: Bytes) -> bool:
     """Whether the bytes begin like a RIFF WAVE file."""
     return data[:4] == b"RIFF" and data[8:12] == b"WAVE"
 
@@ -42,7 +44,7 @@ class WavLayout(NamedTuple):
 PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 
 
-def wav_layout(data: bytes, name: str) -> WavLayout:
+def wav_layout(data: Bytes, name: str) -> WavLayout:
     """Walk the RIFF chunks up to the sound and check that the file is as long as it claims.
 
     Raises:
@@ -71,7 +73,11 @@ def wav_layout(data: bytes, name: str) -> WavLayout:
 
 
 def _data_layout(
-    data: bytes, fmt: tuple[int, int, int, int, int, int], start: int, size: int, name: str
+    data: Bytes,
+    fmt: tuple[int, int, int, int, int, int],
+    start: int,
+    size: int,
+    name: str,
 ) -> WavLayout:
     tag, channels, rate_hz, _, block, bits = fmt
     if not channels or not block or not rate_hz:

@@ -450,6 +450,7 @@ def test_a_store_settings_hold_where_the_file_is_silent(tmp_path: Path) -> None:
     [
         (None, "cannot read this config: No such file"),
         (b"[train", "expected TOML"),
+        (b"a = " + 9000 * b"[", "expected TOML"),
         (b"epochs = ", "expected TOML"),
         (b"\xff\xfe", "expected TOML"),
         (b"train = 5", "train: expected a table"),
@@ -557,3 +558,9 @@ def test_settings_cannot_be_changed() -> None:
     """A config is frozen; variation makes a new one."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().train.epochs = 3  # type: ignore[misc]
+
+
+def test_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """As editors on Windows write it."""
+    (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbf[train]\nepochs = 3\n")
+    assert load_config(tmp_path / "a.toml").train.epochs == 3

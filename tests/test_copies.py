@@ -421,3 +421,17 @@ def test_workers_do_not_show_among_neighbours(speaking: Path, tmp_path: Path) ->
         for workers in (1, 2)
     )
     np.testing.assert_array_equal(one, two)
+
+
+def test_copies_are_made_by_one_at_a_time(store: Path) -> None:
+    """Trainings with other copies would learn from each other's: the second is told."""
+    pytest.importorskip("fcntl")
+    refused = list[str]()
+
+    def again(done: int, total: int) -> None:
+        with pytest.raises(DatasetError, match="copies: another process is writing there"):
+            made(store, dataclasses.replace(SETTINGS, least_gain_db=-3.0))
+        refused.append("refused")
+
+    made(store, progress=again)
+    assert refused

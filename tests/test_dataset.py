@@ -483,3 +483,23 @@ def test_what_was_added_is_not_left_out(tmp_path: Path, folder: str) -> None:
     assert len(unknown) - 900 == pytest.approx(300, rel=0.15)
     assert plan.expected_clips == pytest.approx(len(clips), rel=0.05)
     assert any("85% of 2000 recordings" in note for note in plan.notes)
+
+
+def test_entries_of_lists_that_name_nothing_are_told(tmp_path: Path) -> None:
+    """A list for other files would leave its part empty, and nobody would know why."""
+    for name in names(6):
+        (tmp_path / "yes").mkdir(exist_ok=True)
+        (tmp_path / "yes" / f"{name}_nohash_0.wav").write_bytes(b"")
+    (tmp_path / "validation_list.txt").write_text("Yes/none.wav\nYes/nobody.wav\n")
+    plan = plan_dataset(tmp_path, DataConfig())
+    assert any("2 entries of the lists" in note and "Yes/nobody.wav" in note for note in plan.notes)
+
+
+def test_speakers_who_are_also_elsewhere_are_told(tmp_path: Path) -> None:
+    """Who is heard in training is not tested on; where names only happen to agree, that is news."""
+    source = manifest(tmp_path, rows("yes no", names(20)))
+    (tmp_path / "also" / "yes").mkdir(parents=True)
+    for name in names(20)[:15]:
+        (tmp_path / "also" / "yes" / f"{name}_nohash_0.wav").write_bytes(b"")
+    plan = plan_dataset(source, DataConfig(), also=tmp_path / "also")
+    assert any("15 speakers are in what was added" in note for note in plan.notes)

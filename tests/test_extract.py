@@ -539,3 +539,42 @@ def test_further_voices_change_the_training_part_alone(
     assert plain.items() <= more.items()
     added = {path: more[path] for path in more.keys() - plain.keys()}
     assert added == dict.fromkeys(map(str, voices.rglob("*.wav")), ("training", "rise"))
+
+
+def test_a_second_extraction_to_the_same_place_is_refused(small: Path, tmp_path: Path) -> None:
+    """Two at once would mix their shards: the second is told, the first goes on."""
+    pytest.importorskip("fcntl")
+    refused = list[str]()
+
+    def again(done: int, total: int) -> None:
+        with pytest.raises(DatasetError, match=r"store\.partial: another process is writing there"):
+            extract(small, tmp_path / "store", config(silence_percent=0))
+        refused.append("refused")
+
+    extract(small, tmp_path / "store", CONFIG, progress=again)
+    assert refused
+    extract(small, tmp_path / "other", CONFIG)
+    assert vectors(tmp_path / "store")[0][1].tolist() == vectors(tmp_path / "other")[0][1].tolist()
+
+
+@pytest.mark.parametrize("name", ["shard-mine.npy", "notes.txt"])
+def test_a_folder_of_the_partial_name_is_not_taken_over(
+    small: Path, tmp_path: Path, name: str
+) -> None:
+    """What no extraction has left stays, and does not end up in a store."""
+    (tmp_path / "store.partial").mkdir()
+    (tmp_path / "store.partial" / name).write_text("mine")
+    with pytest.raises(DatasetError, match="expected what a stopped extraction left"):
+        extract(small, tmp_path / "store", CONFIG)
+    assert (tmp_path / "store.partial" / name).read_text() == "mine"
+
+
+def test_a_link_to_a_store_stays_one(small: Path, tmp_path: Path) -> None:
+    """Features go where the link points, on a larger disk perhaps."""
+    (tmp_path / "large").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "large")
+    for _ in range(2):
+        extract(small, tmp_path / "link", CONFIG)
+        assert (tmp_path / "link").is_symlink()
+        assert load_info(tmp_path / "large").labels
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["large", "link", "small"]

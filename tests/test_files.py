@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from speechrec.files import new_folder, replace_folder, replacing, write_json, write_text
+from speechrec.errors import DatasetError
+from speechrec.files import (
+    locked,
+    new_folder,
+    refuse_content,
+    replace_folder,
+    replacing,
+    write_json,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -115,3 +124,39 @@ def test_a_folder_takes_the_place_of_another(existed: bool, tmp_path: Path) -> N
     replace_folder(new, target)
     assert names(tmp_path) == ["target"]
     assert names(target) == ["fresh"]
+
+
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
+    """The temporary name is no longer than the target's."""
+    target = tmp_path / ("n" * 250 + ".txt")
+    write_text(target, "new")
+    assert target.read_text() == "new"
+
+
+def test_two_targets_at_once_do_not_meet(tmp_path: Path) -> None:
+    """Files of one folder that are written at the same time have temporary names of their own."""
+    with replacing(tmp_path / "a.jsonl") as one, replacing(tmp_path / "b.jsonl") as other:
+        one.write_text("a")
+        other.write_text("b")
+    assert (tmp_path / "a.jsonl").read_text() == "a"
+    assert (tmp_path / "b.jsonl").read_text() == "b"
+
+
+def test_a_folder_is_for_one_at_a_time(tmp_path: Path) -> None:
+    """Whoever comes second is told so; afterwards the folder is free."""
+    pytest.importorskip("fcntl")
+    with locked(tmp_path), pytest.raises(DatasetError, match="is writing there"), locked(tmp_path):
+        pass
+    with locked(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("name", [".", "..", ""])
+def test_the_current_folder_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Nobody wants to stand in a folder that is gone."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(DatasetError, match="got the current one or one around it"):
+        refuse_content(Path(name))

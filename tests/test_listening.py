@@ -129,6 +129,15 @@ def test_no_shell(tmp_path: Path, lines: list[str]) -> None:
     assert json.loads(out.read_text()) == [";", "touch", "$HOME", "`id`", "*"]
 
 
+def test_what_programs_print_may_go_elsewhere(tmp_path: Path, lines: list[str]) -> None:
+    """Between the lines of `listen --json` it would be no JSON."""
+    with (tmp_path / "out.txt").open("w") as output:
+        run = CommandRunner(program(tmp_path, "print('on')"), say=lines.append, output=output)
+        run(FOUND)
+        run.finish()
+    assert (tmp_path / "out.txt").read_text() == "on\n"
+
+
 def test_a_program_that_fails_is_said(tmp_path: Path, lines: list[str]) -> None:
     """A program that ends with an error is named with its exit code, once."""
     run = CommandRunner(program(tmp_path, "raise SystemExit(3)"), say=lines.append)
@@ -172,6 +181,8 @@ def test_programs_that_cannot_be(wrong: str, lines: list[str]) -> None:
         (["-", "--threshold", "1.5"], "1.5"),
         (["-", "--encoding", "mp3"], "encoding"),
         (["-", "--rate", "1"], "rate"),
+        (["-", "--device", "usb"], "--device: is for microphones"),
+        (["--rate", "8000"], "--rate: is for standard input"),
     ],
 )
 def test_wrong_options_are_one_line(
@@ -213,3 +224,15 @@ def test_finish_waits(tmp_path: Path, lines: list[str]) -> None:
     run(FOUND)
     run.finish()
     assert out.exists()
+
+
+@pytest.mark.parametrize("closed", ["0", "1"])
+def test_closed_streams_are_empty(recogniser_file: Path, closed: str) -> None:
+    """Whoever has closed standard input or output gets no traceback."""
+    environment = {**os.environ, "SPEECHREC_MODEL": str(recogniser_file)}
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}>&-', "sh", *command("listen", "-")],
+        input=bytes(32_000), capture_output=True, env=environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr

@@ -169,3 +169,12 @@ def test_folder_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_cores() -> None:
     """At least one, and never more than the machine has."""
     assert 1 <= locate.cores() <= (os.cpu_count() or 1)
+
+
+def test_what_is_no_file_is_no_recogniser() -> None:
+    """Neither a dangling link nor a folder of that name stops the bare commands."""
+    good = touch("runs/good/good.speechrec", age_s=100)
+    Path("runs/link").mkdir()
+    Path("runs/link/link.speechrec").symlink_to("nowhere")
+    Path("runs/folder/folder.speechrec").mkdir(parents=True)
+    assert locate.recogniser(None)[0] == good

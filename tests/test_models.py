@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from speechrec.bundle import read_bundle
+from speechrec.cli import app
 from speechrec.config import FeatureConfig
 from speechrec.locate import installed_models, recogniser
 
@@ -80,3 +82,18 @@ def test_it_understands_synthetic_voices(tmp_path: Path) -> None:
     right = sum(word == answer for word, answer in said)
     # Synthesisers are no people: a voice may fail, most must not.
     assert right >= 0.6 * len(said), said
+
+
+@pytest.mark.parametrize("out", [[], ["--out", "commands-en.speechrec"]])
+def test_the_shipped_recogniser_is_not_written_over(
+    monkeypatch: pytest.MonkeyPatch, out: list[str]
+) -> None:
+    """However it is named, and whether as what is calibrated or as what is written."""
+    shipped = MODELS["commands-en"]
+    monkeypatch.chdir(shipped.parent)
+    before = shipped.read_bytes()
+    done = CliRunner().invoke(
+        app, ["calibrate", "commands-en.speechrec", "--negatives", "nowhere", *out]
+    )
+    assert "came with speechrec" in str(done.exception)
+    assert shipped.read_bytes() == before

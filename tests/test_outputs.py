@@ -45,6 +45,39 @@ def test_ctm() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["   .wav", ";;c.wav", "a b;c.wav", "odd/\udcff\udcfe.wav"])
+def test_ctm_lines_have_six_fields(name: str) -> None:
+    """Words and names with spaces, names of nothing else, and names that are no text."""
+    found = (Detection("turn  on", 1.0, 2.0, 0.9),)
+    line = formatted(dataclasses.replace(LONG, path=name, detections=found), "ctm")
+    line.encode()
+    fields = line.split(" ")
+    assert len(fields) == 6
+    assert all(fields)
+    assert not line.startswith(";")
+    assert fields[4] == "turn_on"
+
+
+def test_labels_beside_a_recording_are_not_written_over(tmp_path: Path) -> None:
+    """They may be the truth that somebody sat down for; elsewhere they are renewed."""
+    heard = dataclasses.replace(LONG, path=str(tmp_path / "a.wav"))
+    (tmp_path / "a.txt").write_text("truth")
+    with pytest.raises(ConfigError, match="may be the truth"):
+        Writer("labels", tmp_path)(heard)
+    assert (tmp_path / "a.txt").read_text() == "truth"
+    for _ in range(2):
+        Writer("labels", tmp_path / "out")(heard)
+
+
+def test_a_file_that_cannot_be_written_is_an_error_of_its_recording(tmp_path: Path) -> None:
+    """The others are written all the same."""
+    write = Writer("srt", tmp_path)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write(dataclasses.replace(LONG, path="n" * 300 + ".wav"))
+    write(dataclasses.replace(LONG, path="a.wav"))
+    assert (tmp_path / "a.srt").exists()
+
+
 @pytest.mark.parametrize("form", ["srt", "labels", "ctm"])
 def test_a_short_sound_is_one_entry(form: str) -> None:
     """A clip that is a command is one entry over its whole length; other clips are none."""

@@ -393,3 +393,9 @@ def test_damage_to_the_network_for_streams_is_told_when_it_is_asked(
     )  # fmt: skip
     with pytest.raises(BundleError, match="network inside"):
         Recognizer.load(path).stream_scores(clips.x[:1])
+
+
+def test_posteriors_that_are_no_numbers_are_an_error(recognizer: Recognizer) -> None:
+    """A damaged network's NaN is told, and not passed on as a confidence."""
+    with pytest.raises(BundleError, match="gave NaN"):
+        recognizer.decide(np.full(len(recognizer.labels), np.nan, np.float32))

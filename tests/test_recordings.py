@@ -502,3 +502,30 @@ def test_what_is_also_given_must_be_there(tmp_path: Path) -> None:
     touch(tmp_path / "own", "yes/a.wav")
     with pytest.raises(DatasetError, match=r"voices: expected a folder of recordings"):
         Corpus(tmp_path / "own", also=tmp_path / "voices")
+
+
+def test_lists_from_elsewhere_are_understood(tmp_path: Path) -> None:
+    """With a byte-order mark, the separators of Windows, or a dot in front."""
+    touch(tmp_path, "yes/a_nohash_0.wav", "yes/b_nohash_0.wav", "yes/c_nohash_0.wav")
+    content = "\ufeffyes\\a_nohash_0.wav\r\n./yes/b_nohash_0.wav\r\nyes/z_nohash_0.wav\r\n"
+    (tmp_path / "testing_list.txt").write_text(content, encoding="utf-8")
+    corpus = Corpus(tmp_path)
+    assert short(corpus) == [
+        ("yes", "a", "testing"), ("yes", "b", "testing"), ("yes", "c", "training"),
+    ]  # fmt: skip
+    assert corpus.unmet() == ["yes/z_nohash_0.wav"]
+
+
+def test_noise_is_found_in_folders_below(tmp_path: Path) -> None:
+    """Rooms may have folders of their own."""
+    touch(tmp_path, "yes/a.wav", "_background_noise_/kitchen/x.wav", "_background_noise_/y.wav")
+    found = Corpus(tmp_path).noise_files()
+    assert [path.name for path in found] == ["x.wav", "y.wav"]
+
+
+@pytest.mark.parametrize("label", ['{"x": 1}', "false", "[]", "9" * 5 + "[" * 200_000])
+def test_a_label_that_is_no_text_is_an_error(tmp_path: Path, label: str) -> None:
+    """A JSON value of another kind is no word by accident."""
+    (tmp_path / "m.jsonl").write_text(f'{{"path": "a.wav", "label": {label}}}\n')
+    with pytest.raises(DatasetError, match=r"m\.jsonl:1"):
+        list(Corpus(tmp_path / "m.jsonl"))

@@ -78,6 +78,38 @@ def test_a_file_longer_than_memory_allows_clips_to_be(
     assert len(joined(file_blocks(tmp_path / "a.wav", sample_rate_hz=RATE))) == 3 * RATE
 
 
+@pytest.mark.parametrize("subtype", ["PCM_16", "ULAW", "FLOAT"])
+def test_a_long_wav_that_was_cut_is_truncated(tmp_path: Path, subtype: str) -> None:
+    """As a short one is: libsndfile would take what there is for the whole."""
+    path = tmp_path / "cut.wav"
+    soundfile.write(path, sound(3), RATE, subtype=subtype)
+    path.write_bytes(path.read_bytes()[:-10_000])
+    with pytest.raises(AudioError) as caught:
+        joined(file_blocks(path, sample_rate_hz=RATE))
+    assert caught.value.kind == "truncated"
+    with pytest.raises(AudioError) as caught:
+        read_audio(path, sample_rate_hz=RATE, offset_s=1, duration_s=1)
+    assert caught.value.kind == "truncated"
+
+
+@pytest.mark.parametrize(("riff", "data"), [(0, 0), (0xFFFFFFFF, 0xFFFFFFFF), (1, 0x7FFF0000)])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "ULAW"])
+def test_a_long_wav_from_a_pipe_is_all_there(
+    tmp_path: Path, riff: int, data: int, subtype: str
+) -> None:
+    """A length that could not be written when it was known counts for nothing."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sound(3), RATE, subtype=subtype)
+    wanted = read_audio(path, sample_rate_hz=RATE)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"data") + 4
+    content[4:8], content[at : at + 4] = riff.to_bytes(4, "little"), data.to_bytes(4, "little")
+    path.write_bytes(content)
+    assert np.array_equal(joined(file_blocks(path, sample_rate_hz=RATE)), wanted)
+    assert np.array_equal(read_audio(path, sample_rate_hz=RATE), wanted)
+    assert path.read_bytes() == content
+
+
 def test_a_truncated_file_gives_what_there_is_and_then_its_fault(tmp_path: Path) -> None:
     """The blocks before the end of a truncated file come, and then the error that says so."""
     whole = tmp_path / "whole.flac"

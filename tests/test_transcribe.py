@@ -3,6 +3,8 @@
 import io
 import json
 import math
+import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from speechrec.audio import read_audio
 from speechrec.config import UNKNOWN
 from speechrec.errors import AudioError, SpeechrecError
 from speechrec.features import Array
-from speechrec.recognizer import Recognizer
+from speechrec.recognizer import Prediction, Recognizer
 from speechrec.stream import Detector
 from speechrec.transcribe import Heard, failure_record, transcribe
 
@@ -272,3 +274,29 @@ def test_text_of_a_longer_sound_is_a_line(recognizer: Recognizer, stream_file: P
     assert isinstance(heard, Heard)
     assert heard.text(1).split()[:2] == ["a", heard.prediction.label]
     assert "\n" not in heard.text(1)
+
+
+def test_a_long_sound_through_a_pipe_is_too_long(
+    tmp_path: Path, recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has come through a pipe that is named like a file cannot be read a second time."""
+    monkeypatch.setattr("speechrec.sndfile.MAX_SECONDS", 1.0)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    data = written(tmp_path, np.zeros(2 * 16_000, np.float32)).read_bytes()
+    writer = threading.Thread(target=pipe.write_bytes, args=(data,))
+    writer.start()
+    with pytest.raises(AudioError, match="expected at most 1 s"):
+        transcribe(recognizer, pipe, "pipe")
+    writer.join()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "detections", "is_word"), [(2.5, None, True), (2.5, (), False), (1.9, (), True)]
+)
+def test_what_fits_a_clip_is_one_word(
+    seconds: float, detections: tuple[()] | None, is_word: bool
+) -> None:
+    """However long the clips of a recogniser are: a sound no longer than one is a word."""
+    prediction = Prediction("yes", 0.9, {"yes": 0.9}, accepted=True)
+    assert Heard("a", prediction, seconds, detections=detections).is_word == is_word
