@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -129,6 +130,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A file name that is no text must not stop the others.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    # Ended from outside, what is half-written is cleared away as after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app()
     except SpeechrecError as error:

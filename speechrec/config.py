@@ -66,7 +66,7 @@ class FeatureConfig:
         )
         for name in ("clip_ms", "window_ms", "hop_ms", "bands", "frames", "log_offset"):
             value = getattr(self, name)
-            require(value > 0, f"features.{name}: expected a positive number, got {value}")
+            require(0 < value < 1e6, f"features.{name}: expected 0 < value < 1e6, got {value}")
         require(
             self.bands * self.frames == 1024,
             f"features: bands * frames is 1024 in this project, got {self.bands} * {self.frames}",

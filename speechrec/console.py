@@ -75,6 +75,7 @@ def epochs_progress() -> Iterator[dict[str, Callable[..., None]]]:
                 f"{row.accuracy:.1%} with dropout on, {row.accuracy_dropout_off:.1%} off, "
                 f"{row.seconds:.1f} s",
                 highlight=False,
+                soft_wrap=True,
             )
 
         yield {

@@ -104,7 +104,7 @@ class Corpus:
         for entry in _scan(str(self.source)):
             if entry.name.startswith(".") or entry.name == NOISE_FOLDER:
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 yield from self._word(entry)
             elif self._pattern is not None and self._pattern.finds_word:
                 yield self._recording(entry.path, entry.name, None)
@@ -213,14 +213,26 @@ def _scan(folder: str) -> list[os.DirEntry[str]]:
         raise DatasetError(f"{printable(folder)}: cannot be listed: {error.strerror}") from error
 
 
-def _files_below(folder: str) -> Iterator[str]:
+def _files_below(folder: str, around: tuple[str, ...] = ()) -> Iterator[str]:
+    here = os.path.realpath(folder)
+    # A link to a folder around it leads round and round.
+    if here in around:
+        return
     for entry in _scan(folder):
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
-            yield from _files_below(entry.path)
+        if _is_folder(entry):
+            yield from _files_below(entry.path, (*around, here))
         else:
             yield entry.path
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link to itself, which reading it says.
+        return False
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

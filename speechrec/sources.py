@@ -101,7 +101,8 @@ def _raw_frames(stream: BinaryIO, channels: int, encoding: str) -> Iterator[Samp
             continue
         frames = np.frombuffer(rest[:whole], dtype).reshape(-1, channels)
         rest = rest[whole:]
-        block: Samples = ((frames - offset) / _FULL_SCALE[encoding]).astype(np.float32)
+        with np.errstate(all="ignore"):
+            block: Samples = ((frames - offset) / _FULL_SCALE[encoding]).astype(np.float32)
         sndfile.check_finite(block, "<stream>")
         yield block
 

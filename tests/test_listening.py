@@ -236,3 +236,18 @@ def test_closed_streams_are_empty(recogniser_file: Path, closed: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0
     assert b"Traceback" not in done.stderr
+
+
+def test_ended_from_outside_it_cleans_up(recogniser_file: Path) -> None:
+    """SIGTERM, as from a service manager, ends a command as Ctrl-C does, with its own exit code."""
+    environment = {**os.environ, "SPEECHREC_MODEL": str(recogniser_file)}
+    with subprocess.Popen(
+        command("listen", "-"), stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        # What is said first comes after the handler is there.
+        assert process.stderr.readline().startswith(b"recogniser: ")
+        process.terminate()
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        assert b"Traceback" not in process.stderr.read()

@@ -529,3 +529,14 @@ def test_a_label_that_is_no_text_is_an_error(tmp_path: Path, label: str) -> None
     (tmp_path / "m.jsonl").write_text(f'{{"path": "a.wav", "label": {label}}}\n')
     with pytest.raises(DatasetError, match=r"m\.jsonl:1"):
         list(Corpus(tmp_path / "m.jsonl"))
+
+
+def test_links_that_lead_nowhere_stop_nothing(tmp_path: Path) -> None:
+    """Round in a circle, to themselves, or to what is gone."""
+    touch(tmp_path, "yes/a.wav", "no/b.wav")
+    (tmp_path / "yes" / "round").symlink_to(tmp_path / "yes")
+    (tmp_path / "yes" / "itself.wav").symlink_to("itself.wav")
+    (tmp_path / "self").symlink_to("self")
+    items = [Path(item.path).name for item in Corpus(tmp_path)]
+    assert items == ["b.wav", "a.wav", "itself.wav"]
+    assert [path.name for path in sound_files(tmp_path)] == ["b.wav", "a.wav", "itself.wav"]
