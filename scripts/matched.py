@@ -12,18 +12,18 @@ import dataclasses
 from pathlib import Path
 
 from speechrec import locate
-from speechrec.heard import Heard, hear_folder
-from speechrec.likest import Likest
+from speechrec.heard import HeardRecording, hear_folder
+from speechrec.keyword_score import KeywordScore
 from speechrec.recognizer import Recognizer
 from speechrec.stream_evaluate import stream_figures
 
 
-def lowest_threshold(recognizer: Recognizer, quiet: list[Heard], per_hour: float) -> float:
+def lowest_threshold(recognizer: Recognizer, quiet: list[HeardRecording], per_hour: float) -> float:
     """Every event without a command is a candidate; too many of the surest must not pass."""
     allowed = int(per_hour * sum(item.seconds for item in quiet) / 3600)
-    likest = Likest(recognizer.labels)
+    score = KeywordScore(recognizer.labels)
     events = (event.posteriors for item in quiet for event in item.events)
-    surest = sorted((likest(each)[1] for each in events if likest.is_clear(each)), reverse=True)
+    surest = sorted((score(each)[1] for each in events if score.is_clear(each)), reverse=True)
     return surest[allowed] + 1e-7 if len(surest) > allowed else 0.0
 
 

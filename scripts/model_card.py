@@ -20,11 +20,11 @@ import numpy as np
 
 from speechrec import audio, augment, store
 from speechrec.config import PARTS, SILENCE, UNKNOWN
+from speechrec.copies import recording
 from speechrec.evaluate import Report, evaluate
 from speechrec.files import replacing, write_text
 from speechrec.negatives import find_negatives
 from speechrec.recognizer import Recognizer
-from speechrec.recording import Clip
 from speechrec.shards import read_clip
 from speechrec.stream_evaluate import StreamFigures, evaluate_streams
 from speechrec.thresholds import count_false_alarms
@@ -63,11 +63,7 @@ def in_noise(recognizer: Recognizer, features: Path, ratio_db: float) -> float:
     noise = testing_noise(features, config.sample_rate_hz, config.clip_samples)
     right = []
     for clip in testing_words(features):
-        source = Clip(
-            clip.path, clip.label, clip.word, clip.speaker, clip.part, clip.offset_s,
-            None if clip.whole else clip.duration_s, clip.gain_db,
-        )  # fmt: skip
-        wave, _ = read_clip(source, config)
+        wave, _ = read_clip(recording(clip), config)
         start = (config.clip_samples - len(wave)) // 2
         wave = augment.placed(wave, start, config.clip_samples)
         noisy = np.clip(augment.mixed(wave, next(noise), ratio_db), -1, 1)

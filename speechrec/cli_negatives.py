@@ -92,6 +92,6 @@ def mine(
         say(f"not used: {fault.message}")
     words = ", ".join(f"{label} {count}" for label, count in sorted(mined.clips.items()))
     typer.echo(
-        f"{sum(mined.clips.values())} clips in {out} from {mined.seconds / 60:.1f} minutes, likest "
-        f"to {words or 'nothing'}; learn from them with: speechrec extract --unknown {out}"
+        f"{sum(mined.clips.values())} clips in {out} from {mined.seconds / 60:.1f} minutes, most "
+        f"like {words or 'nothing'}; learn from them with: speechrec extract --unknown {out}"
     )

@@ -150,7 +150,7 @@ def thresholds_text(alarms: "FalseAlarms", chosen: "StreamThresholds", per_hour:
         heard = alarms.confidences[label]
         above = int((heard >= threshold).sum())
         lines.append(
-            f"{label}  threshold {threshold:.4f}  above it {above} of {len(heard)} sounds likest it"
+            f"{label}  threshold {threshold:.4f}  above it {above} of {len(heard)} sounds like it"
         )
     if chosen.extrapolated:
         lines.append(

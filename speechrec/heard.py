@@ -24,7 +24,7 @@ _NO_CLIP: Array = np.empty(0, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class HeardRecording:
     """A recording's events and its truth. ``condition`` is its noise, such as ``10dB``."""
 
     path: Path
@@ -39,7 +39,7 @@ def hear_folder(
     folder: Path,
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Heard]:
+) -> list[HeardRecording]:
     """What the network made of each recording; arguments and errors as
     `stream_evaluate.evaluate_streams`."""
     paths = sound_files(folder) if folder.is_dir() else []
@@ -59,7 +59,7 @@ def hear_folder(
             # An hour of clips would be a gigabyte.
             events += (dataclasses.replace(event, clip=_NO_CLIP) for event in found)
         condition = conditions.get(path.name, _ANY)
-        heard.append(Heard(path, condition, seconds, truth, tuple(events)))
+        heard.append(HeardRecording(path, condition, seconds, truth, tuple(events)))
         progress(done, len(paths))
     # As `mix` was asked for the conditions: clean first, as a rule.
     order = [*dict.fromkeys(conditions.values()), _ANY]

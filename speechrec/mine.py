@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speechrec.files import new_folder, refuse_content
-from speechrec.negatives import Account, Negative, likest_commands
+from speechrec.negatives import Negative, Tally, scored_events
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
 from speechrec.sndfile import write_wav
@@ -18,7 +18,7 @@ from speechrec.sndfile import write_wav
 
 @dataclass(frozen=True, slots=True)
 class Mined:
-    """What was found: clips by the command they were likest to, in so many seconds of sound."""
+    """What was found: clips by the command they were most like, in so many seconds of sound."""
 
     clips: dict[str, int]
     seconds: float
@@ -37,19 +37,19 @@ def mine(
 
     Args:
         out: folder for ``<speaker>_nohash_<n>.wav``; must not exist yet, or be empty.
-        least: confidence of the likest command from which on a clip is worth learning from; 0
+        least: confidence of the most likely command from which on a clip is worth learning from; 0
             takes everything the detector looks at.
 
     Raises:
         DatasetError: there is something in ``out`` already, or nothing could be read.
     """
     refuse_content(out)
-    taken, written, account = Counter[str](), Counter[str](), Account()
+    taken, written, tally = Counter[str](), Counter[str](), Tally()
     with new_folder(out) as folder:
-        for found in likest_commands(recognizer, negatives, account, progress=progress):
+        for found in scored_events(recognizer, negatives, tally, progress=progress):
             if found.confidence >= least:
                 name = f"{found.speaker}_nohash_{written[found.speaker]}.wav"
                 write_wav(folder / name, found.event.clip, recognizer.config.sample_rate_hz)
                 written[found.speaker] += 1
                 taken[found.label] += 1
-    return Mined(dict(taken), account.seconds, tuple(account.faults))
+    return Mined(dict(taken), tally.seconds, tuple(tally.faults))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from speechrec.config import Part
 from speechrec.errors import AudioError, DatasetError
 from speechrec.events import Event, find_events
-from speechrec.likest import Likest
+from speechrec.keyword_score import KeywordScore
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
 from speechrec.recordings import SpeakerPattern, sound_files
@@ -77,15 +77,15 @@ def file_events(recognizer: Recognizer, path: Path) -> Iterator[tuple[list[Event
 
 
 @dataclass(slots=True)
-class Account:
+class Tally:
     """How much was heard, and what could not be read."""
 
     seconds: float = 0.0
     faults: list[Fault] = field(default_factory=list)
 
 
-class LikeCommand(NamedTuple):
-    """An event with the command it is likest to, and whether it could be reported as that."""
+class ScoredEvent(NamedTuple):
+    """An event with the command it is most like, and whether it could be reported as that."""
 
     speaker: str
     event: Event
@@ -94,30 +94,30 @@ class LikeCommand(NamedTuple):
     is_clear: bool
 
 
-def likest_commands(
+def scored_events(
     recognizer: Recognizer,
     negatives: Sequence[Negative],
-    account: Account,
+    tally: Tally,
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Iterator[LikeCommand]:
-    """All events of the recordings; ``account`` is kept on the way.
+) -> Iterator[ScoredEvent]:
+    """All events of the recordings; ``tally`` is kept on the way.
 
     Raises:
         DatasetError: at the end, if nothing could be read.
     """
-    likest = Likest(recognizer.labels)
+    score = KeywordScore(recognizer.labels)
     for done, item in enumerate(negatives, 1):
         try:
             for events, length_s in file_events(recognizer, item.path):
-                account.seconds += length_s
+                tally.seconds += length_s
                 for event in events:
-                    said, clear = likest(event.posteriors), likest.is_clear(event.posteriors)
-                    yield LikeCommand(item.speaker, event, *said, clear)
+                    said, clear = score(event.posteriors), score.is_clear(event.posteriors)
+                    yield ScoredEvent(item.speaker, event, *said, clear)
         except AudioError as error:
-            account.faults.append(Fault.of(str(item.path), error))
+            tally.faults.append(Fault.of(str(item.path), error))
         progress(done, len(negatives))
-    if not account.seconds:
-        faults = account.faults
+    if not tally.seconds:
+        faults = tally.faults
         reason = f" (first reason: {faults[0].message})" if faults else ""
         raise DatasetError(f"expected sound without commands, none could be read{reason}")

@@ -132,7 +132,7 @@ def heard_text(heard: Heard, top: int, *, several: bool) -> str:
     if not lines:
         lines = [f"{heard.path}  no command in {heard.duration_s:.1f} s"]
     if spread := heard.uncertainty_text():
-        lines.append(f"{heard.path}  likest a command{spread}")
+        lines.append(f"{heard.path}  most like a command{spread}")
     return "\n".join(lines)
 
 

@@ -46,7 +46,7 @@ class Finished:
 
 def make_shard(job: Job) -> Finished:
     """Read, check and transform a shard's clips, and write vectors first, rows last."""
-    rows_path = job.folder / f"shard-{job.index:05d}.jsonl"
+    rows_path = _rows_path(job.folder, job.index)
     key = _shard_key(job)
     finished = _finished_before(rows_path, key)
     if finished is not None:
@@ -97,6 +97,10 @@ def make_shard(job: Job) -> Finished:
 
 
 dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _rows_path(folder: Path, index: int) -> Path:
+    return (folder / store.shard_name(index)).with_suffix(".jsonl")
 
 
 def _finished_before(rows_path: Path, key: str) -> Finished | None:
@@ -168,6 +172,6 @@ def read_clip(clip: Clip, config: FeatureConfig) -> tuple[Array, str]:
 
 def shard_rows(folder: Path, index: int) -> tuple[list[str], Iterator[tuple[dict[str, Any], str]]]:
     """The digests of a shard's sounds by row, and its rows, each with the line it was read from."""
-    with (folder / f"shard-{index:05d}.jsonl").open(encoding="utf-8") as file:
+    with _rows_path(folder, index).open(encoding="utf-8") as file:
         header, *lines = file
     return json.loads(header)["sounds"], ((json.loads(line), line) for line in lines)

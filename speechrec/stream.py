@@ -7,7 +7,7 @@ from typing import Any
 from speechrec.errors import ConfigError
 from speechrec.events import Event, EventFinder
 from speechrec.features import Array
-from speechrec.likest import Likest
+from speechrec.keyword_score import KeywordScore
 from speechrec.recognizer import Recognizer
 
 # Words whose middles are closer together than this are one.
@@ -18,7 +18,7 @@ _REFRACTORY_MS = 600
 class Detection:
     """A command that was heard; times in seconds from the beginning of the stream.
 
-    ``confidence`` is that this command was said rather than none, see `likest.Likest`; ``known_s``
+    ``confidence`` is that this command was said rather than none, see `keyword_score`; ``known_s``
     is how much of the stream had come in when it was certain.
     """
 
@@ -48,16 +48,16 @@ class Decider:
     def __init__(
         self, labels: Sequence[str], thresholds: Mapping[str, float], *, rate_hz: int
     ) -> None:
-        self._likest = Likest(labels)
+        self._score = KeywordScore(labels)
         self._thresholds, self._rate_hz = thresholds, rate_hz
         self._refractory = _REFRACTORY_MS * rate_hz // 1000
         self._last = -self._refractory
 
     def __call__(self, event: Event) -> Detection | None:
         """What an event is, in the order of the stream; None if it is no command."""
-        if not self._likest.is_clear(event.posteriors):
+        if not self._score.is_clear(event.posteriors):
             return None
-        label, confidence = self._likest(event.posteriors)
+        label, confidence = self._score(event.posteriors)
         threshold = self._thresholds[label]
         # A confidence may be rounded to 1, which must not be enough where 1 is asked for.
         if confidence < threshold or threshold >= 1:

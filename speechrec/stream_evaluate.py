@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from speechrec.heard import Heard, hear_folder
+from speechrec.heard import HeardRecording, hear_folder
 from speechrec.labels import Command
 from speechrec.recognizer import Recognizer
 from speechrec.stream import Decider, Detection
@@ -99,7 +99,7 @@ def evaluate_streams(
     ]
 
 
-def stream_figures(recognizer: Recognizer, heard: Sequence[Heard]) -> StreamFigures:
+def stream_figures(recognizer: Recognizer, heard: Sequence[HeardRecording]) -> StreamFigures:
     """Figures over recordings of one condition, at the recogniser's thresholds."""
     thresholds = recognizer.stream_thresholds
     matches = [_match(item, _detections(recognizer, item, thresholds)) for item in heard]
@@ -143,7 +143,7 @@ class _Match:
     twice: int = 0
 
 
-def _match(item: Heard, detections: Sequence[Detection]) -> _Match:
+def _match(item: HeardRecording, detections: Sequence[Detection]) -> _Match:
     match, done = _Match([], [], []), set[Command]()
     for found in detections:
         command = _nearest(item.truth, (found.start_s + found.end_s) / 2)
@@ -173,20 +173,22 @@ def _nearest(truth: Sequence[Command], middle_s: float) -> Command | None:
     return nearest if nearest and distance(nearest) <= _TOLERANCE_S else None
 
 
-def _unheard(item: Heard, rate_hz: int) -> int:
+def _unheard(item: HeardRecording, rate_hz: int) -> int:
     """Commands without an event at or near them."""
     near = {_nearest(item.truth, event.centre / rate_hz) for event in item.events}
     return len(set(item.truth) - near)
 
 
 def _detections(
-    recognizer: Recognizer, item: Heard, thresholds: Mapping[str, float]
+    recognizer: Recognizer, item: HeardRecording, thresholds: Mapping[str, float]
 ) -> list[Detection]:
     decide = Decider(recognizer.labels, thresholds, rate_hz=recognizer.config.sample_rate_hz)
     return list(filter(None, map(decide, item.events)))
 
 
-def _det_point(recognizer: Recognizer, heard: Sequence[Heard], shift: float) -> tuple[float, float]:
+def _det_point(
+    recognizer: Recognizer, heard: Sequence[HeardRecording], shift: float
+) -> tuple[float, float]:
     thresholds = {
         label: _shifted(value, shift) for label, value in recognizer.stream_thresholds.items()
     }

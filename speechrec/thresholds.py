@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from speechrec.negatives import Account, Negative, likest_commands
+from speechrec.negatives import Negative, Tally, scored_events
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
 
@@ -27,7 +27,7 @@ _LEAST_SHAPE = -0.5
 
 @dataclass(frozen=True, slots=True)
 class FalseAlarms:
-    """What was heard in ``hours`` of sound without commands, by the command it was likest to.
+    """What was heard in ``hours`` of sound without commands, by the command it was most like.
 
     ``confidences`` are those of that command, highest first; most are small, and those of what is
     reported at no threshold are 0.
@@ -58,11 +58,11 @@ def count_false_alarms(
         DatasetError: nothing could be read.
     """
     found: dict[str, list[float]] = {label: [] for label in recognizer.keywords}
-    account = Account()
-    for heard in likest_commands(recognizer, negatives, account, progress=progress):
+    tally = Tally()
+    for heard in scored_events(recognizer, negatives, tally, progress=progress):
         found[heard.label].append(heard.confidence if heard.is_clear else 0.0)
     confidences = {label: np.sort(values)[::-1] for label, values in found.items()}
-    return FalseAlarms(confidences, account.seconds / 3600, tuple(account.faults))
+    return FalseAlarms(confidences, tally.seconds / 3600, tuple(tally.faults))
 
 
 def choose_thresholds(alarms: FalseAlarms, *, per_hour: float) -> StreamThresholds:

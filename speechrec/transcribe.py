@@ -12,7 +12,7 @@ from speechrec.audio import Source, read_audio
 from speechrec.errors import AudioError, SpeechrecError
 from speechrec.events import Event, find_events
 from speechrec.features import Array
-from speechrec.likest import Likest
+from speechrec.keyword_score import KeywordScore
 from speechrec.recognizer import Prediction, Recognizer, Uncertainty
 from speechrec.sources import file_blocks
 from speechrec.stream import Decider, Detection
@@ -148,26 +148,26 @@ def _word(
 
 @dataclass(frozen=True, slots=True)
 class _Spotted:
-    """``likest`` is the event most like a command."""
+    """``best`` is the event most like a command."""
 
     detections: tuple[Detection, ...]
-    likest: Event | None
+    best: Event | None
     seconds: float
 
 
 def _spot(recognizer: Recognizer, blocks: Iterable[Array]) -> _Spotted:
     rate = recognizer.config.sample_rate_hz
     decide = Decider(recognizer.labels, recognizer.stream_thresholds, rate_hz=rate)
-    confidence = Likest(recognizer.labels)
+    confidence = KeywordScore(recognizer.labels)
     detections: list[Detection] = []
-    likest, highest, samples = None, -1.0, 0
+    best, highest, samples = None, -1.0, 0
     for events, count in find_events(recognizer, blocks):
         samples += count
         detections += filter(None, map(decide, events))
         for event in events:
             if (value := confidence(event.posteriors)[1]) > highest:
-                likest, highest = event, value
-    return _Spotted(tuple(detections), likest, samples / rate)
+                best, highest = event, value
+    return _Spotted(tuple(detections), best, samples / rate)
 
 
 def _speech(
@@ -175,11 +175,9 @@ def _speech(
 ) -> Heard:
     # Where nothing could be a word, the answer is what the network says of silence.
     silence = np.zeros(recognizer.config.clip_samples, dtype=np.float32)
-    clip = spotted.likest.clip if spotted.likest else silence
+    clip = spotted.best.clip if spotted.best else silence
     prediction = (
-        recognizer.decide(spotted.likest.posteriors)
-        if spotted.likest
-        else recognizer.predict(silence)
+        recognizer.decide(spotted.best.posteriors) if spotted.best else recognizer.predict(silence)
     )
     uncertainty = recognizer.uncertainty(clip, passes=passes, seed=seed) if passes else None
     return Heard(path, prediction, round(spotted.seconds, 6), uncertainty, spotted.detections)

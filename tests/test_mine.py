@@ -13,7 +13,7 @@ from speechrec.config import UNKNOWN, DataConfig
 from speechrec.dataset import plan_dataset
 from speechrec.errors import DatasetError
 from speechrec.events import Event, find_events
-from speechrec.likest import Likest
+from speechrec.keyword_score import KeywordScore
 from speechrec.mine import Mined, mine
 from speechrec.negatives import find_negatives
 from speechrec.recognizer import Recognizer
@@ -53,9 +53,9 @@ def events_of(recognizer: Recognizer, path: Path) -> list[Event]:
     return [event for events, _ in find_events(recognizer, [wave]) for event in events]
 
 
-def likest(recognizer: Recognizer, event: Event) -> tuple[float, str]:
-    """The confidence of the likest command, and the command."""
-    label, confidence = Likest(recognizer.labels)(event.posteriors)
+def most_like(recognizer: Recognizer, event: Event) -> tuple[float, str]:
+    """The confidence of the most likely command, and the command."""
+    label, confidence = KeywordScore(recognizer.labels)(event.posteriors)
     return confidence, label
 
 
@@ -71,7 +71,7 @@ def test_clips_are_what_the_network_was_asked_about(
         clips = []
         for path in sorted(talks.glob(f"*-{name}-*")):
             for event in events_of(glides, path):
-                confidence, label = likest(glides, event)
+                confidence, label = most_like(glides, event)
                 if confidence >= least:
                     clips.append(event.clip)
                     commands[label] = commands.get(label, 0) + 1

@@ -14,7 +14,7 @@ from conftest import speak
 from speechrec.config import SILENCE, UNKNOWN
 from speechrec.errors import AudioError, DatasetError
 from speechrec.events import Event
-from speechrec.heard import Heard, hear_folder
+from speechrec.heard import HeardRecording, hear_folder
 from speechrec.labels import Command, write_labels
 from speechrec.recognizer import Recognizer
 from speechrec.stream_evaluate import (
@@ -53,8 +53,8 @@ def event(label: str, at_s: float, value: float = 0.9, *, known_s: float | None 
 
 def heard(
     truth: Sequence[Command], events: Sequence[Event], *, seconds: float = 360.0
-) -> list[Heard]:
-    return [Heard(Path("a.wav"), "10dB", seconds, tuple(truth), tuple(events))]
+) -> list[HeardRecording]:
+    return [HeardRecording(Path("a.wav"), "10dB", seconds, tuple(truth), tuple(events))]
 
 
 def figures(truth: Sequence[Command], events: Sequence[Event]) -> StreamFigures:
@@ -188,7 +188,7 @@ def test_the_recognisers_thresholds_count() -> None:
     assert {label: each.missed for label, each in found.per_command.items()} == {"yes": 0, "no": 1}
 
 
-def many(rng: np.random.Generator) -> list[Heard]:
+def many(rng: np.random.Generator) -> list[HeardRecording]:
     """300 commands and as many false alarms, two seconds apart, as sure as can be or not."""
     truth, events = [], []
     for number in range(600):
@@ -352,7 +352,7 @@ def test_a_mix_json_of_something_else(
 @pytest.fixture
 def conditions() -> list[StreamFigures]:
     """Two conditions, one with nothing heard."""
-    quiet = Heard(Path("b.wav"), "clean", 720.0, (YES,), ())
+    quiet = HeardRecording(Path("b.wav"), "clean", 720.0, (YES,), ())
     return [
         figures([YES, Command("no", 3, 3.5)], [event("yes", 1.2), event("yes", 9)]),
         stream_figures(stub(), [quiet]),

@@ -134,7 +134,7 @@ def negatives(tmp_path: Path, stream_file: Path) -> Path:
 
 
 def test_what_is_counted(recogniser_file: Path, negatives: Path) -> None:
-    """Everything heard counts for the command it is likest to; what cannot be read is named."""
+    """Everything heard counts for the command it is most like; what cannot be read is named."""
     measured = count_false_alarms(Recognizer.load(recogniser_file), find_negatives(negatives))
     assert sum(map(len, measured.confidences.values())) >= 6
     assert measured.hours == pytest.approx(12 / 3600)

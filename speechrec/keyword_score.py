@@ -1,4 +1,4 @@
-"""What a sound in a stream is likest to: a command, and how surely a command at all."""
+"""What a sound in a stream is most like: a command, and how surely a command at all."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,8 @@ from speechrec.features import Array
 _CLEAR_SHARE = 0.8
 
 
-class Likest:
-    """The command that posteriors are likest to, and the confidence that one was said.
+class KeywordScore:
+    """The command that posteriors are most like, and the confidence that one was said.
 
     The confidence is p(command) / (p(command) + p(no command)), where no command is an unknown word
     or silence. A doubt between "no" and "go" must not lower the confidence that a command was said:
@@ -28,7 +28,7 @@ class Likest:
         self._knows_others = UNKNOWN in labels
 
     def __call__(self, posteriors: Array) -> tuple[str, float]:
-        """(labels,) posteriors to the likest command and its confidence, 0 to 1."""
+        """(labels,) posteriors to the most likely command and its confidence, 0 to 1."""
         number = max(self._commands, key=posteriors.__getitem__)
         command = float(posteriors[number])
         if self._knows_others and command:

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from speechrec.config import SILENCE, UNKNOWN
-from speechrec.likest import Likest
+from speechrec.keyword_score import KeywordScore
 
 LABELS = ("yes", SILENCE, "no", UNKNOWN, "go")
 
@@ -29,17 +29,17 @@ def posteriors(**shares: float) -> npt.NDArray[np.float32]:
 def test_a_command_against_no_command(
     shares: dict[str, float], label: str, confidence: float
 ) -> None:
-    """The likest command, and its share of itself, unknown words and silence."""
-    assert Likest(LABELS)(posteriors(**shares)) == (label, confidence)
+    """The most likely command, and its share of itself, unknown words and silence."""
+    assert KeywordScore(LABELS)(posteriors(**shares)) == (label, confidence)
 
 
 @pytest.mark.parametrize("no", [0.5, 0.625, 0.875])
 def test_doubt_between_commands_does_not_count(no: float) -> None:
     """Whether "no" or "go" was said, surely a command was."""
     doubtful = posteriors(no=no, go=1 - no)
-    assert Likest(LABELS)(doubtful) == ("no", 1.0)
+    assert KeywordScore(LABELS)(doubtful) == ("no", 1.0)
     some = 0.8 * doubtful + 0.2 * posteriors(unknown=1.0)
-    _, confidence = Likest(LABELS)(some)
+    _, confidence = KeywordScore(LABELS)(some)
     assert confidence == pytest.approx(0.8 * no / (0.8 * no + 0.2))
 
 
@@ -48,7 +48,7 @@ def test_without_unknown_words_the_posterior_counts(labels: tuple[str, ...]) -> 
     """Nothing else tells a command from a word that is none."""
     scores = np.full(len(labels), 0.4 / (len(labels) - 1), dtype=np.float32)
     scores[0] = 0.6
-    label, confidence = Likest(labels)(scores)
+    label, confidence = KeywordScore(labels)(scores)
     assert (label, confidence) == ("yes", pytest.approx(0.6))
 
 
@@ -67,7 +67,7 @@ def test_without_unknown_words_the_posterior_counts(labels: tuple[str, ...]) -> 
 )
 def test_clear(shares: dict[str, float], clear: bool) -> None:
     """A command leads all labels, and is four times as likely as the others together."""
-    assert Likest(LABELS).is_clear(posteriors(**shares)) == clear
+    assert KeywordScore(LABELS).is_clear(posteriors(**shares)) == clear
 
 
 @pytest.mark.parametrize("labels", [("yes", "no", "go"), ("yes", "no", "go", SILENCE)])
@@ -75,4 +75,4 @@ def test_without_unknown_words_a_command_that_leads_is_clear(labels: tuple[str, 
     """Its posterior is its confidence then, and a threshold below 0.8 must not be in vain."""
     scores = np.zeros(len(labels), dtype=np.float32)
     scores[:3] = 0.5, 0.3, 0.2
-    assert Likest(labels).is_clear(scores)
+    assert KeywordScore(labels).is_clear(scores)
