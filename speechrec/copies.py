@@ -69,15 +69,15 @@ def training_copies(
         (clips, views - 1, 1024) float16, in the order of ``training``.
 
     Raises:
-        DatasetError: a recording is no longer where it was, a worker died, or another training is
-            making copies there.
+        DatasetError: a recording is no longer where it was, or a worker died.
     """
     folder = features / FOLDER
     noise = tuple(Stretch(*stretch) for stretch in store.load_info(features).summary["noise"])
     key = _key(training, settings, noise)
     jobs = list(_jobs(folder, key, training, settings, noise))
     folder.mkdir(exist_ok=True)
-    with locked(folder):
+    # Another training may want the same copies, or others in their place.
+    with locked(folder, wait=True):
         if _stated_key(folder / INFO_NAME) != key:
             _make_all(folder, jobs, training, workers=workers, progress=progress)
             write_json(

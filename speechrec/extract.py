@@ -81,31 +81,32 @@ def extract(
     mel_filterbank(config.features)
     partial = folder.with_name(folder.name + ".partial")
     _refuse_foreign(partial)
-    partial.mkdir(parents=True, exist_ok=True)
-    with locked(partial), processes(workers, front_end_of, config.features) as pool:
+    with processes(workers, front_end_of, config.features) as pool:
         plan = plan_dataset(source, config.data, unknown=unknown, also=also)
         if strict and plan.faults:
             raise DatasetError(plan.faults[0].message)
-        made: list[Finished] = []
+        partial.mkdir(parents=True, exist_ok=True)
+        with locked(partial):
+            made: list[Finished] = []
 
-        def shards() -> Iterator[int]:
-            """The numbers of the shards, each when it is on the disk."""
-            done = 0
-            for finished in in_order(make_shard, _jobs(plan.clips(), partial, config), pool):
-                if strict and finished.first_fault:
-                    raise DatasetError(finished.first_fault)
-                done += finished.clips
-                progress(min(done, plan.expected_clips), plan.expected_clips)
-                yield len(made)
-                made.append(finished)
-            progress(done, done)
+            def shards() -> Iterator[int]:
+                """The numbers of the shards, each when it is on the disk."""
+                done = 0
+                for finished in in_order(make_shard, _jobs(plan.clips(), partial, config), pool):
+                    if strict and finished.first_fault:
+                        raise DatasetError(finished.first_fault)
+                    done += finished.clips
+                    progress(min(done, plan.expected_clips), plan.expected_clips)
+                    yield len(made)
+                    made.append(finished)
+                progress(done, done)
 
-        # While the workers go on.
-        summary = _joined(partial, shards(), plan)
-        _remove_shard_rows(partial, len(made))
-        # Last: a folder without it is no store.
-        write_json(partial / store.INFO_NAME, _info(summary, config, plan.training_noise()))
-        replace_folder(partial, folder)
+            # While the workers go on.
+            summary = _joined(partial, shards(), plan)
+            _remove_shard_rows(partial, len(made))
+            # Last: a folder without it is no store.
+            write_json(partial / store.INFO_NAME, _info(summary, config, plan.training_noise()))
+            replace_folder(partial, folder)
     summary.notes += plan.notes + _missing_classes(summary)
     summary.folder = folder
     return summary

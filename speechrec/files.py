@@ -59,11 +59,14 @@ def refuse_content(folder: Path, *, marker: str = "", what: str = "") -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Keep others that ask for the same out of a folder, until the block or the process ends.
 
+    Args:
+        wait: until another one is out.
+
     Raises:
-        DatasetError: another process is at it.
+        DatasetError: another one is in it, and is not to be waited for.
     """
     try:
         import fcntl
@@ -74,7 +77,7 @@ def locked(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             raise DatasetError(
                 f"{folder}: another process is writing there; wait for it, or choose another folder"
