@@ -143,7 +143,9 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         # A full disk, a folder that cannot be written to: the system says it well enough.
-        named = f"{error.filename}: " if error.filename else ""
+        # Of a rename the second is what somebody asked for.
+        name = error.filename2 or error.filename
+        named = f"{name}: " if name else ""
         # numpy says only how much it could not write.
         say(f"speechrec: {named}{error.strerror or f'{error} (is the disk full?)'}")
         sys.exit(1)
