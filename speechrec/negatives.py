@@ -11,8 +11,9 @@ from speechrec.events import Event, find_events
 from speechrec.keyword_score import KeywordScore
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
-from speechrec.recordings import SpeakerPattern, sound_files
+from speechrec.recordings import sound_files
 from speechrec.sources import file_blocks
+from speechrec.speaker_pattern import SpeakerPattern
 from speechrec.splits import percentile
 
 # Rates of false alarms need hours of sound, so the parts that measure get half of the speakers.

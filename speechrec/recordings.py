@@ -4,14 +4,14 @@ Listings are generators in a fixed order, so that a corpus of any size costs no 
 """
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from speechrec import manifest
 from speechrec.config import UNKNOWN, Part
-from speechrec.errors import ConfigError, DatasetError
+from speechrec.errors import DatasetError
 from speechrec.recording import Fault, Recording, is_utf8, printable
+from speechrec.speaker_pattern import SpeakerPattern
 
 NOISE_FOLDER = "_background_noise_"
 SPEECH_COMMANDS_WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -155,34 +155,6 @@ class Corpus:
         return Fault(path, "no_speaker", message)
 
 
-class SpeakerPattern:
-    """A regular expression that finds the speaker, and perhaps the word, in a file's name.
-
-    Raises:
-        ConfigError: it is no regular expression or has no group.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self._compiled = _compile(text)
-        self.finds_word = "word" in self._compiled.groupindex
-
-    def speaker(self, *names: str) -> str | None:
-        """The group ``speaker``, or the first group where none is named, in the first match."""
-        if (match := self._search(names)) is None:
-            return None
-        groups = match.groupdict()
-        return groups.get("speaker", "" if groups else match.group(1)) or ""
-
-    def word(self, *names: str) -> str | None:
-        """The group ``word`` in the first name that matches."""
-        match = self._search(names)
-        return match.groupdict().get("word") if match else None
-
-    def _search(self, names: tuple[str, ...]) -> re.Match[str] | None:
-        return next(filter(None, map(self._compiled.search, names)), None)
-
-
 _SOUND_SUFFIXES = {
     ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au",
     ".snd", ".caf", ".w64", ".rf64", ".wavex", ".amb", ".sph", ".nist", ".voc", ".sf", ".ircam",
@@ -233,19 +205,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     except OSError:
         # A link to itself, which reading it says.
         return False
-
-
-def _compile(pattern: str) -> re.Pattern[str]:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"speaker pattern {pattern!r}: no regular expression: {error}") from error
-    if not compiled.groups:
-        raise ConfigError(
-            f"speaker pattern {pattern!r}: expected a group around the speaker, for example "
-            r"'^[^_]+_([^_]+)_'"
-        )
-    return compiled
 
 
 def _read_lists(folder: Path) -> dict[str, Part]:

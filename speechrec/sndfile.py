@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speechrec.errors import AudioError, DatasetError
-from speechrec.wav import Samples, is_wav, wav_layout
+from speechrec.wav import Samples, is_wav, state_length
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
@@ -73,7 +73,7 @@ def _mended(source: Path | io.BytesIO, name: str) -> io.BytesIO | mmap.mmap | No
     """
     if isinstance(source, io.BytesIO):
         with source.getbuffer() as data:
-            return source if is_wav(data) and _state_length(data, name) else None
+            return source if is_wav(data) and state_length(data, name) else None
     if not regular_size(source):
         return None
     try:
@@ -84,19 +84,7 @@ def _mended(source: Path | io.BytesIO, name: str) -> io.BytesIO | mmap.mmap | No
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except OSError as error:
         raise AudioError("unreadable", f"{name}: cannot be read: {error.strerror}") from error
-    return mapped if _state_length(mapped, name) else None
-
-
-def _state_length(data: memoryview | mmap.mmap, name: str) -> bool:
-    """Write the length of the sound into a WAV header that does not have it."""
-    layout = wav_layout(data, name)
-    stated = slice(layout.start - 4, layout.start)
-    size = layout.size.to_bytes(8, "little")
-    # Of more than 4 GiB libsndfile takes all there is.
-    if data[stated] == size[:4] or any(size[4:]):
-        return False
-    data[stated] = size[:4]
-    return True
+    return mapped if state_length(mapped, name) else None
 
 
 @contextmanager

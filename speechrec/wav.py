@@ -101,6 +101,22 @@ def _data_layout(
     return WavLayout(tag, channels, rate_hz, bits, block, start, size)
 
 
+def state_length(data: memoryview | mmap, name: str) -> bool:
+    """Write the length of the sound into a header that does not have it; whether it was so.
+
+    Raises:
+        AudioError: as `wav_layout`.
+    """
+    layout = wav_layout(data, name)
+    stated = slice(layout.start - 4, layout.start)
+    size = layout.size.to_bytes(8, "little")
+    # Of more than 4 GiB libsndfile takes all there is.
+    if data[stated] == size[:4] or any(size[4:]):
+        return False
+    data[stated] = size[:4]
+    return True
+
+
 def decode_pcm(data: bytes, wav: WavLayout) -> Samples | None:
     """(channels, frames) float32 of plain PCM or float, scaled as libsndfile does; else None."""
     kind = {
