@@ -31,8 +31,8 @@ from speechrec.thresholds import count_false_alarms
 
 RATIOS_DB = (20, 10, 5, 0)
 ALSO = (
-    "the network for streams: synthetic voices (SVOX Pico, eSpeak NG, Hibari), 128,000 phrases, "
-    "56,000 of them not English, many words of the others near-misses"
+    "the network for streams: synthetic voices (SVOX Pico, eSpeak NG, Hibari), 64,000 phrases, "
+    "28,000 of them not English, many words of the others near-misses"
 )
 MODELS = Path(__file__).parents[1] / "speechrec" / "models"
 

@@ -13,6 +13,9 @@ from speechrec.recording import Fault
 
 # Likelier than everything else together: no command counts below.
 LEAST_THRESHOLD = 0.5
+# What might be one command or another is not reported, whatever the threshold, but belongs to the
+# tail.
+_UNREPORTED = float(np.nextafter(LEAST_THRESHOLD, 0.0))
 # Beyond it float32 posteriors are rounded to 1.
 _MOST_LOGIT = 14.0
 # With at least so many allowed false alarms of each command they are counted; with fewer, the
@@ -30,7 +33,7 @@ class FalseAlarms:
     """What was heard in ``hours`` of sound without commands, by the command it was most like.
 
     ``confidences`` are those of that command, highest first; most are small, and those of what is
-    reported at no threshold are 0.
+    reported at no threshold are below the least one.
     """
 
     confidences: Mapping[str, npt.NDArray[np.float64]]
@@ -60,7 +63,8 @@ def count_false_alarms(
     found: dict[str, list[float]] = {label: [] for label in recognizer.keywords}
     tally = Tally()
     for heard in scored_events(recognizer, negatives, tally, progress=progress):
-        found[heard.label].append(heard.confidence if heard.is_clear else 0.0)
+        most = 1.0 if heard.is_clear else _UNREPORTED
+        found[heard.label].append(min(heard.confidence, most))
     confidences = {label: np.sort(values)[::-1] for label, values in found.items()}
     return FalseAlarms(confidences, tally.seconds / 3600, tuple(tally.faults))
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from speechrec.bundle import read_bundle
 from speechrec.cli import app
+from speechrec.config import UNKNOWN
 from speechrec.errors import DatasetError
-from speechrec.features import Array
 from speechrec.negatives import find_negatives
 from speechrec.recognizer import Recognizer
 from speechrec.thresholds import (
@@ -143,22 +143,35 @@ def test_what_is_counted(recogniser_file: Path, negatives: Path) -> None:
         assert (np.diff(values) <= 0).all()
 
 
+@pytest.mark.parametrize(
+    ("shares", "wanted"),
+    [
+        # One command or another: more sure than the least threshold, but not reported.
+        ({"rise": 0.55, "fall": 0.45}, LEAST_THRESHOLD),
+        # Less likely than an unknown word: below every threshold, and part of the tail as it is.
+        ({"rise": 0.4, UNKNOWN: 0.6}, 0.4),
+        # A false alarm.
+        ({"rise": 0.9, UNKNOWN: 0.1}, 0.9),
+    ],
+)
 def test_what_is_never_reported_is_no_false_alarm(
-    recogniser_file: Path, negatives: Path, monkeypatch: pytest.MonkeyPatch
+    recogniser_file: Path,
+    negatives: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shares: dict[str, float],
+    wanted: float,
 ) -> None:
-    """What might be one command or another raises no threshold: streams keep quiet about it."""
+    """What streams keep quiet about at any threshold raises none."""
     recognizer = Recognizer.load(recogniser_file)
-    numbers = [recognizer.labels.index(word) for word in recognizer.keywords]
-
-    def torn(x: Array) -> Array:
-        scores = np.full((len(x), len(recognizer.labels)), 1e-6, np.float32)
-        scores[:, numbers[0]], scores[:, numbers[1]] = 0.55, 0.45
-        return scores
-
-    monkeypatch.setattr(recognizer, "stream_scores", torn)
+    posteriors = np.array([shares.get(label, 0.0) for label in recognizer.labels], np.float32)
+    monkeypatch.setattr(
+        recognizer, "stream_scores", lambda x: np.repeat(posteriors[np.newaxis], len(x), axis=0)
+    )
     measured = count_false_alarms(recognizer, find_negatives(negatives))
-    assert sum(map(len, measured.confidences.values())) >= 6
-    assert not any(values.any() for values in measured.confidences.values())
+    heard = measured.confidences["rise"]
+    assert len(heard) >= 6
+    assert heard == pytest.approx(np.full(len(heard), wanted), abs=1e-6)
+    assert (heard[0] < LEAST_THRESHOLD) == (wanted <= LEAST_THRESHOLD)
 
 
 def test_nothing_to_count(recogniser_file: Path, negatives: Path) -> None:
