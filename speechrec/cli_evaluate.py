@@ -36,7 +36,6 @@ def evaluate(
     from speechrec import store
     from speechrec.config import check_same_features
     from speechrec.evaluate import evaluate as run_evaluate
-    from speechrec.files import write_text
     from speechrec.recognizer import Recognizer
     from speechrec.report import to_html, to_text
 
@@ -67,15 +66,19 @@ def evaluate(
         title = f"{path.stem}: {part} part"
     report = run_evaluate(recognizer.scores, clips, threshold=recognizer.threshold)
     typer.echo(json.dumps(report.to_json()) if as_json else to_text(report))
-    beside = path.parent / "evaluation.html"
-    if html is None and not (path.parent / "history.csv").exists():
-        return
+    if html is not None or (path.parent / "history.csv").exists():
+        _write_page(to_html(report, title=title), html, path.parent / "evaluation.html")
+
+
+def _write_page(page: str, wanted: Path | None, beside: Path) -> None:
+    """Write a page where it is wanted, or beside the recogniser, which nobody has asked for."""
+    from speechrec.files import write_text
+
     try:
-        write_text(html or beside, to_html(report, title=title))
-        say(f"pictures: {html or beside}")
+        write_text(wanted or beside, page)
+        say(f"pictures: {wanted or beside}")
     except OSError as error:
-        # Nobody has asked for the one beside the recogniser.
-        if html is not None:
+        if wanted is not None:
             raise
         say(f"no pictures: {beside} cannot be written: {error.strerror}")
 

@@ -118,8 +118,9 @@ class Corpus:
 
     def _word(self, folder: os.DirEntry[str]) -> Iterator[Recording | Fault]:
         """What lies in a word's folder; one without any sound, of notes say, is no word's."""
-        is_word = any(_is_sound(Path(path)) for path in _files_below(folder.path))
-        for path in _files_below(folder.path):
+        paths = list(_files_below(folder.path))
+        is_word = any(_is_sound(Path(path)) for path in paths)
+        for path in paths:
             if is_word:
                 yield self._recording(path, folder.name + path[len(folder.path) :], folder.name)
             else:

@@ -141,8 +141,10 @@ def _sentences(rng: np.random.Generator, negatives: Sequence[Negative]) -> _Sent
 
 def _stretches(path: Path) -> list[Stretch]:
     """A recording in equal stretches that are short enough."""
-    duration_s = read_info(path).duration_s
-    edges = np.linspace(0, duration_s, max(1, math.ceil(duration_s / _LONGEST_S)) + 1)
+    info = read_info(path)
+    frames, parts = round(info.duration_s * info.rate_hz), math.ceil(info.duration_s / _LONGEST_S)
+    # At whole frames: of halves, both sides might claim one.
+    edges = np.linspace(0, frames, max(1, parts) + 1).round() / info.rate_hz
     return [Stretch(str(path), float(a), float(b)) for a, b in itertools.pairwise(edges)]
 
 

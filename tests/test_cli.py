@@ -639,3 +639,17 @@ def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert str(tmp_path / "file") in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_a_page_nobody_asked_for_is_no_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a run folder that cannot be written to, `evaluate` says so and has done its work."""
+    (tmp_path / "file").write_text("no folder")
+    impossible = tmp_path / "file" / "page.html"
+    cli_evaluate._write_page("page", None, impossible)
+    assert "no pictures: " in capsys.readouterr().err
+    with pytest.raises(OSError, match="file"):
+        cli_evaluate._write_page("page", impossible, impossible)
+    cli_evaluate._write_page("page", tmp_path / "wanted.html", impossible)
+    assert (tmp_path / "wanted.html").read_text() == "page"

@@ -208,12 +208,13 @@ def test_shares_are_as_asked(share: float, clips: list[MixClip], negatives: list
     assert unknown / len(scene.clips) == pytest.approx(share / 2, abs=0.1)
 
 
+@pytest.mark.parametrize("frames", [RATE * 660, *(RATE * 11 + odd for odd in range(4))])
 def test_long_recordings_of_speech_are_heard_in_stretches(
-    tmp_path: Path, clips: list[MixClip]
+    tmp_path: Path, clips: list[MixClip], frames: int
 ) -> None:
     """An evening of radio is no sentence: of every recording at most ten seconds at once."""
     path = tmp_path / "radio.flac"
-    soundfile.write(path, 0.1 * np.random.default_rng(1).standard_normal(RATE * 660), RATE)
+    soundfile.write(path, 0.1 * np.random.default_rng(1).standard_normal(frames), RATE)
     config = MixConfig(minutes=3, negative_share=1)
     scene = first_scene(clips, config, negatives=[Negative(path, "radio")])
     # Pause and word after pause and word, up to the end.
