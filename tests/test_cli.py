@@ -20,7 +20,7 @@ import soundfile
 import typer
 from typer.testing import CliRunner
 
-from speechrec import cli
+from speechrec import cli, cli_evaluate
 from speechrec.bundle import read_bundle
 from speechrec.recognizer import Recognizer
 from speechrec.run import RunResult
