@@ -2,8 +2,9 @@
 
 A window of one second slides over the sound in steps of the front end's hop. Where the centre of
 gravity of its energy passes through its middle, the window stands on a word as training clips do,
-and the network is asked; everywhere else nothing but energies is computed. The same steps are made
-whatever the size of the blocks that come in, so the events are the same to the last bit.
+and the network is asked; everywhere else nothing but energies is computed. Where its answer leaves
+a doubt, it is asked once more when more has come in. The same steps are made whatever the size of
+the blocks that come in, so the events are the same to the last bit.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,26 +16,20 @@ import numpy.typing as npt
 
 from speechrec.errors import AudioError
 from speechrec.features import Array
-from speechrec.placing import (
-    awaited_frames,
-    block_samples,
-    excess_energy,
-    loud_blocks,
-    mirrored_frames,
-    off_centre,
-)
+from speechrec.frame_ring import FrameRing
+from speechrec.gate import is_audible, word_extent
+from speechrec.keyword_score import KeywordScore
+from speechrec.placing import awaited_frames, block_samples, excess_energy, off_centre
 from speechrec.recognizer import Recognizer
 
 # A window is on a word while its centre of gravity is within so many hops of the middle; that is
 # for three hops, and the mean of the three posteriors counts.
 _ALIGNED_HOPS = 1.5
 _AVERAGED = 3
-# The gate: a word is 4 dB above the background, and above the noise of the faintest microphone.
-_GATE_RATIO = 10 ** (4 / 10)
-_GATE_FLOOR = 10 ** (-75 / 10)
-# A word reaches as far as loud blocks follow each other without a gap longer than 0.15 s: a stop,
-# like the one in "right", is silent for a tenth of a second.
-_LONGEST_GAP_BLOCKS = 15
+# Less confidence than this is no command, and so much is one. In between, every other window as far
+# from the middle of the sound as this is asked about, and the mean of all counts.
+_DOUBTED, _SURE = 0.2, 0.998
+_DOUBT_REACH_MS = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +38,8 @@ class Event:
 
     ``centre``, ``start``, ``stop`` are samples of the stream: where its energy has its centre of
     gravity and where it begins and ends. ``known`` is how many samples had come in when it was
-    answered. ``posteriors`` is (labels,) float32; ``clip`` (clip_samples,) float32 is what the
-    network was asked about.
+    answered, for the last time. ``posteriors`` is (labels,) float32; ``clip`` (clip_samples,)
+    float32 is what the network was asked about.
     """
 
     centre: int
@@ -63,8 +58,19 @@ class _Window(NamedTuple):
     excess: Array
 
 
+class _Doubt(NamedTuple):
+    """An event that is to be answered again.
+
+    ``window`` is the number of its window, ``again`` (windows,) are those to be asked about.
+    """
+
+    event: Event
+    window: int
+    again: npt.NDArray[np.intp]
+
+
 class EventFinder:
-    """Samples to events. Not to be shared between threads.
+    """Samples to events, in the order of their answers. Not to be shared between threads.
 
     Every log-mel frame is computed at most once, and only where the network is asked.
     """
@@ -76,6 +82,13 @@ class EventFinder:
         # Frames and samples of a window that must have come in.
         self._awaited = awaited_frames(config)
         self._heard = config.clip_samples - (config.frames - self._awaited) * self._hop
+        self._score = KeywordScore(recognizer.labels)
+        # A network for single clips wants the word in the middle, so it is asked once.
+        reach = round(_DOUBT_REACH_MS / config.hop_ms) if recognizer.has_stream_network else 0
+        self._around = np.arange(-reach, reach + 1, 2) if reach else np.empty(0, dtype=np.intp)
+        # An answer looks back at the windows it is about, the second one over both its sides and
+        # what had not come in at the first.
+        self._look_back = _AVERAGED + 2 * reach + config.frames - self._awaited
         # Before the first sample there is nothing; half a window of it lets a first word be in the
         # middle of one.
         self._lead = config.clip_samples // 2
@@ -83,11 +96,10 @@ class EventFinder:
         # Windows looked at, and samples of the stream before the buffer (the lead counts too).
         self._steps = 0
         self._dropped = 0
-        # Frame n stands in row n modulo the rows, which hold all windows of one answer.
-        self._ring: Array = np.empty((config.frames + _AVERAGED, config.bands), dtype=np.float32)
-        self._frames_done = 0
+        self._frames = FrameRing(recognizer.front_end, config.frames + _AVERAGED + 2 * reach)
         self._run: list[_Window] = []
         self._answered = False
+        self._doubts: list[_Doubt] = []
 
     def push(self, samples: Array) -> list[Event]:
         """The events that are certain after these samples.
@@ -111,8 +123,7 @@ class EventFinder:
             self._buffer = np.concatenate((self._buffer, samples[start : start + piece]))
             while (begin := self._begin()) + self._heard <= len(self._buffer):
                 events += self._step(begin)
-            # An answer looks back at the windows it is about.
-            used = max(0, begin - _AVERAGED * self._hop)
+            used = max(0, begin - self._look_back * self._hop)
             self._buffer = self._buffer[used:]
             self._dropped += used
         return events
@@ -120,11 +131,13 @@ class EventFinder:
     def finish(self) -> list[Event]:
         """The events that were waiting for the end of the stream; nothing can be pushed after."""
         total = self._dropped + len(self._buffer) - self._lead
-        events = self.push(np.zeros(self._heard - self._lead, dtype=np.float32))
+        events = self.push(np.zeros(self._heard - self._lead, dtype=np.float32)) + self._answer()
+        # Where no more comes in, the first answer stands.
+        events += [doubt.event for doubt in self._doubts]
         # What was put behind the stream is no part of it.
         return [
             replace(event, stop=min(event.stop, total), known=min(event.known, total))
-            for event in events + self._answer()
+            for event in events
         ]
 
     def _begin(self, number: int | None = None) -> int:
@@ -132,32 +145,28 @@ class EventFinder:
         return (self._steps if number is None else number) * self._hop - self._dropped
 
     def _step(self, begin: int) -> list[Event]:
-        """Look at one window; the event that it completes, if there is one."""
+        """Look at one window; the events that it completes."""
         excess, background = excess_energy(self._clip(begin, self._heard), self._config)
         shift = off_centre(excess, self._config)
         number, self._steps = self._steps, self._steps + 1
-        if not self._audible(excess, background) or abs(shift) > _ALIGNED_HOPS * self._hop:
-            events = self._answer()
+        events = self._answer_again()
+        is_aligned = abs(shift) <= _ALIGNED_HOPS * self._hop
+        if not is_aligned or not is_audible(excess, background, self._config):
+            events += self._answer()
             self._answered = False
-            return events
-        if self._answered:
-            return []
-        self._run.append(_Window(number, shift, excess))
-        return self._answer() if len(self._run) == _AVERAGED else []
+        elif not self._answered:
+            self._run.append(_Window(number, shift, excess))
+            if len(self._run) == _AVERAGED:
+                events += self._answer()
+        return events
 
     def _clip(self, begin: int, heard: int) -> Array:
         """The second that begins there in the buffer, mirrored where it has not been heard."""
         clip = self._buffer[begin : begin + heard]
         return np.concatenate((clip, clip[::-1][: self._config.clip_samples - heard]))
 
-    def _audible(self, excess: Array, background: float) -> bool:
-        """Whether the gate lets a window through. ``excess`` is above twice the background."""
-        loudest = float(excess.max())
-        floor = 3 * block_samples(self._config) * _GATE_FLOOR
-        return loudest > max((_GATE_RATIO - 2) * background, floor)
-
     def _answer(self) -> list[Event]:
-        """What the windows since the last answer have been about.
+        """What the windows since the last answer have been about, unless it is in doubt.
 
         They are not asked about before, since until now more of the first ones has been heard.
         """
@@ -170,46 +179,73 @@ class EventFinder:
         late = [
             min(last_step - window.number, self._config.frames - self._awaited) for window in run
         ]
-        heard = self._awaited + np.array(late)
-        vectors = self._vectors(np.array([window.number for window in run]), heard)
         nearest = min(range(len(run)), key=lambda index: abs(run[index].shift))
         best = run[nearest]
+        numbers = np.array([window.number for window in run])
+        again = best.number + round(best.shift / self._hop) + self._around
+        again = again[again >= 0]
+        posteriors = self._posteriors(
+            numbers,
+            self._awaited + np.array(late),
+            since=int(np.concatenate((numbers, again)).min()),
+        )
         start, block = best.number * self._hop - self._lead, block_samples(self._config)
         middle = self._config.clip_samples // 2 + best.shift
-        first, last = _extent(best.excess, middle, block)
+        first, last = word_extent(best.excess, middle, self._config)
+        event = Event(
+            centre=start + middle,
+            start=max(0, start + first * block),
+            stop=start + min(last * block, self._heard),
+            known=self._known(),
+            posteriors=posteriors,
+            clip=self._clip(self._begin(best.number), self._heard + late[nearest] * self._hop),
+        )
+        if not len(again) or not self._in_doubt(posteriors):
+            return [event]
+        self._doubts.append(_Doubt(event, best.number, again))
+        return []
+
+    def _answer_again(self) -> list[Event]:
+        """The events in doubt of whose windows the last has just come in as a whole."""
+        whole = self._steps - 1 - (self._config.frames - self._awaited)
+        due = [doubt for doubt in self._doubts if doubt.again[-1] <= whole]
+        self._doubts = [doubt for doubt in self._doubts if doubt.again[-1] > whole]
         return [
-            Event(
-                centre=start + middle,
-                start=max(0, start + first * block),
-                stop=start + min(last * block, self._heard),
-                known=last_step * self._hop - self._lead + self._heard,
-                posteriors=self._recognizer.stream_scores(vectors).mean(axis=0),
-                clip=self._clip(self._begin(best.number), self._heard + late[nearest] * self._hop),
+            replace(
+                doubt.event,
+                known=self._known(),
+                posteriors=self._posteriors(
+                    doubt.again,
+                    np.full(len(doubt.again), self._config.frames),
+                    since=int(doubt.again[0]),
+                ),
+                clip=self._clip(self._begin(doubt.window), self._config.clip_samples),
             )
+            for doubt in due
         ]
 
-    def _vectors(self, numbers: npt.NDArray[np.intp], heard: npt.NDArray[np.intp]) -> Array:
-        """(windows, 1024) features of windows of which so many frames have been heard."""
-        first, stop = max(int(numbers[0]), self._frames_done), int((numbers + heard).max())
-        while first < stop:
-            new = np.arange(first, min(stop, first + self._config.frames))
-            block = np.empty((self._config.bands, len(new)), dtype=np.float32)
-            self._recognizer.front_end.log_mel(self._buffer[self._begin(first) :], block)
-            self._ring[new % len(self._ring)] = block.T
-            first += len(new)
-        self._frames_done = stop
-        rows = (numbers[:, np.newaxis] + mirrored_frames(self._config, heard)) % len(self._ring)
-        vectors: Array = self._ring[rows].transpose(0, 2, 1).reshape(len(numbers), -1)
-        return vectors
+    def _in_doubt(self, posteriors: Array) -> bool:
+        _, confidence = self._score(posteriors)
+        sure = confidence >= _SURE and self._score.is_clear(posteriors)
+        return confidence >= _DOUBTED and not sure
 
+    def _known(self) -> int:
+        """Samples of the stream that had come in with the last step."""
+        return (self._steps - 1) * self._hop - self._lead + self._heard
 
-def _extent(excess: Array, centre: int, block: int) -> tuple[int, int]:
-    """First block of the word around a sample of its clip, and the one after its last."""
-    loud = loud_blocks(excess)
-    words = np.split(loud, np.flatnonzero(np.diff(loud) > _LONGEST_GAP_BLOCKS) + 1)
-    middle = centre / block
-    word = min(words, key=lambda blocks: max(blocks[0] - middle, middle - blocks[-1] - 1))
-    return int(word[0]), int(word[-1]) + 1
+    def _posteriors(
+        self, numbers: npt.NDArray[np.intp], heard: npt.NDArray[np.intp], *, since: int
+    ) -> Array:
+        """(labels,) mean over windows of which so many frames have been heard.
+
+        Frames from ``since`` on are kept for the next answer.
+        """
+        self._frames.fill(
+            self._buffer[self._begin(since) :], first=since, stop=int((numbers + heard).max())
+        )
+        vectors = self._frames.windows(numbers, heard)
+        mean: Array = self._recognizer.stream_scores(vectors).mean(axis=0)
+        return mean
 
 
 def find_events(

@@ -173,6 +173,11 @@ class Recognizer:
             return self.scores(x)
         return _calibrated(self._stream_network.scores(x), self._stream_temperature)
 
+    @property
+    def has_stream_network(self) -> bool:
+        """Whether streams ask a network of their own: a larger one, that knows of shifts."""
+        return self._stream_model is not None
+
     @cached_property
     def _stream_network(self) -> Network | None:
         # Not before it is asked: single clips never ask it.
