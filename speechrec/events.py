@@ -59,13 +59,10 @@ class _Window(NamedTuple):
 
 
 class _Doubt(NamedTuple):
-    """An event that is to be answered again.
-
-    ``window`` is the number of its window, ``again`` (windows,) are those to be asked about.
-    """
+    """An event by its first answer, its window, and (windows,) those to be asked about again."""
 
     event: Event
-    window: int
+    window: _Window
     again: npt.NDArray[np.intp]
 
 
@@ -174,35 +171,17 @@ class EventFinder:
             return []
         run, self._run = self._run, []
         self._answered = True
-        last_step = self._steps - 1
-        # With every step a window has been heard a frame further.
-        late = [
-            min(last_step - window.number, self._config.frames - self._awaited) for window in run
-        ]
-        nearest = min(range(len(run)), key=lambda index: abs(run[index].shift))
-        best = run[nearest]
+        best = min(run, key=lambda window: abs(window.shift))
         numbers = np.array([window.number for window in run])
         again = best.number + round(best.shift / self._hop) + self._around
         again = again[again >= 0]
-        posteriors = self._posteriors(
-            numbers,
-            self._awaited + np.array(late),
-            since=int(np.concatenate((numbers, again)).min()),
-        )
-        start, block = best.number * self._hop - self._lead, block_samples(self._config)
-        middle = self._config.clip_samples // 2 + best.shift
-        first, last = word_extent(best.excess, middle, self._config)
-        event = Event(
-            centre=start + middle,
-            start=max(0, start + first * block),
-            stop=start + min(last * block, self._heard),
-            known=self._known(),
-            posteriors=posteriors,
-            clip=self._clip(self._begin(best.number), self._heard + late[nearest] * self._hop),
-        )
-        if not len(again) or not self._in_doubt(posteriors):
+        # With every step a window has been heard a frame further.
+        heard = np.minimum(self._awaited + self._steps - 1 - numbers, self._config.frames)
+        since = int(np.concatenate((numbers, again)).min())
+        event = self._event(best, self._posteriors(numbers, heard, since=since))
+        if not len(again) or not self._is_in_doubt(event.posteriors):
             return [event]
-        self._doubts.append(_Doubt(event, best.number, again))
+        self._doubts.append(_Doubt(event, best, again))
         return []
 
     def _answer_again(self) -> list[Event]:
@@ -210,39 +189,45 @@ class EventFinder:
         whole = self._steps - 1 - (self._config.frames - self._awaited)
         due = [doubt for doubt in self._doubts if doubt.again[-1] <= whole]
         self._doubts = [doubt for doubt in self._doubts if doubt.again[-1] > whole]
+        heard = np.array(self._config.frames)
         return [
-            replace(
-                doubt.event,
-                known=self._known(),
-                posteriors=self._posteriors(
-                    doubt.again,
-                    np.full(len(doubt.again), self._config.frames),
-                    since=int(doubt.again[0]),
-                ),
-                clip=self._clip(self._begin(doubt.window), self._config.clip_samples),
+            self._event(
+                doubt.window, self._posteriors(doubt.again, heard, since=int(doubt.again[0]))
             )
             for doubt in due
         ]
 
-    def _in_doubt(self, posteriors: Array) -> bool:
+    def _is_in_doubt(self, posteriors: Array) -> bool:
         _, confidence = self._score(posteriors)
-        sure = confidence >= _SURE and self._score.is_clear(posteriors)
-        return confidence >= _DOUBTED and not sure
+        is_sure = confidence >= _SURE and self._score.is_clear(posteriors)
+        return confidence >= _DOUBTED and not is_sure
 
-    def _known(self) -> int:
-        """Samples of the stream that had come in with the last step."""
-        return (self._steps - 1) * self._hop - self._lead + self._heard
+    def _event(self, window: _Window, posteriors: Array) -> Event:
+        """What stands in the middle of a window, as far as that has come in by now."""
+        start, block = window.number * self._hop - self._lead, block_samples(self._config)
+        middle = self._config.clip_samples // 2 + window.shift
+        first, last = word_extent(window.excess, middle, self._config)
+        known = (self._steps - 1) * self._hop - self._lead + self._heard
+        return Event(
+            centre=start + middle,
+            start=max(0, start + first * block),
+            stop=start + min(last * block, self._heard),
+            known=known,
+            posteriors=posteriors,
+            clip=self._clip(
+                self._begin(window.number), min(known - start, self._config.clip_samples)
+            ),
+        )
 
     def _posteriors(
         self, numbers: npt.NDArray[np.intp], heard: npt.NDArray[np.intp], *, since: int
     ) -> Array:
         """(labels,) mean over windows of which so many frames have been heard.
 
-        Frames from ``since`` on are kept for the next answer.
+        Frames from ``since`` on are kept for a second answer.
         """
-        self._frames.fill(
-            self._buffer[self._begin(since) :], first=since, stop=int((numbers + heard).max())
-        )
+        stop = int((numbers + heard).max())
+        self._frames.fill(self._buffer[self._begin(since) :], first=since, stop=stop)
         vectors = self._frames.windows(numbers, heard)
         mean: Array = self._recognizer.stream_scores(vectors).mean(axis=0)
         return mean

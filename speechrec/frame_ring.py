@@ -33,7 +33,7 @@ class FrameRing:
 
         Args:
             numbers: (windows,) first frames.
-            heard: (windows,) how many frames of each have come in; the rest is mirrored.
+            heard: (windows,) or (), how many frames of each have come in; the rest is mirrored.
         """
         rows = numbers[:, np.newaxis] + mirrored_frames(self._config, heard)
         frames = self._rows[rows % len(self._rows)]
