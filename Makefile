@@ -51,8 +51,7 @@ lint: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python scripts/bench.py --out runs/bench.json
 
-# Some two hours; the file in the package has teachers of two seeds instead (docs/streaming.md). What it
-# trained on stays in runs/. Streams ask two teachers, which also learn
+# Some two hours. What it trained on stays in runs/. Streams ask two teachers, which also learn
 # from synthetic voices and what these say besides; the small network has no room for that. The second learns
 # what the ends of a stream's windows look like.
 EXTRACT := $(BIN)/speechrec extract data/speech_commands --config configs/commands-en.toml \
