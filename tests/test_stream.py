@@ -22,6 +22,7 @@ from speechrec.config import SILENCE, UNKNOWN, FeatureConfig
 from speechrec.errors import AudioError, ConfigError, SpeechrecError
 from speechrec.events import Event, EventFinder, find_events
 from speechrec.features import FrontEnd, clip_features
+from speechrec.frame_ring import FrameRing
 from speechrec.locate import installed_models
 from speechrec.placing import awaited_frames
 from speechrec.recognizer import Recognizer
@@ -33,6 +34,7 @@ HALF_WORD_S = 0.25
 Array = npt.NDArray[np.float32]
 State = tuple[int, int, int, int, bytes, bytes]
 
+CONFIG = FeatureConfig()
 SHIPPED = installed_models()["commands-en"]
 
 
@@ -121,7 +123,7 @@ def answers(x: Array, *, yes: float = 0.0, no: float = 0.0, unknown: float = 0.0
 
 def network(
     scores: Callable[[Array], Array],
-    config: FeatureConfig = FeatureConfig(),  # noqa: B008
+    config: FeatureConfig = CONFIG,
     *,
     has_stream_network: bool = True,
 ) -> Recognizer:
@@ -364,7 +366,7 @@ def test_the_network_is_asked_about_the_clip() -> None:
     assert len(events) >= 3
     for event in events:
         frames = 27 + (heard_of(event, wave)[1] - 13_600) // 480
-        picture = clip_features(event.clip[np.newaxis], FeatureConfig()).reshape(32, 32)
+        picture = clip_features(event.clip[np.newaxis], CONFIG).reshape(32, 32)
         given = min(
             (vector.reshape(32, 32) for vector in asked),
             key=lambda vector: float(np.abs(vector - picture)[:, :frames].max()),
@@ -468,9 +470,7 @@ def test_a_second_answer_is_about_whole_windows_around_the_sound() -> None:
     middle = round(event.centre / 480)
     for number, vector in zip(range(middle - 6, middle + 7, 2), asked[1], strict=True):
         clip = padded[number * 480 :][:RATE]
-        np.testing.assert_allclose(
-            vector, clip_features(clip[np.newaxis], FeatureConfig())[0], atol=1e-4
-        )
+        np.testing.assert_allclose(vector, clip_features(clip[np.newaxis], CONFIG)[0], atol=1e-4)
     # So is its clip.
     assert any(
         np.array_equal(event.clip, padded[n * 480 :][:RATE])
@@ -611,13 +611,22 @@ def test_spoken_words_are_heard_once(shipped: Recognizer, voices: list[tuple[str
     assert right >= 0.6 * len(voices)
 
 
+def arrays_in(value: object) -> Iterator[Array]:
+    """All arrays that a finder, or what it keeps, holds on to; not those of its recogniser."""
+    if isinstance(value, np.ndarray):
+        yield value if value.base is None else value.base
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from arrays_in(item)
+    elif isinstance(value, Event):
+        yield from arrays_in((value.posteriors, value.clip))
+    elif isinstance(value, EventFinder | FrameRing):
+        yield from arrays_in(list(vars(value).values()))
+
+
 def held(finder: EventFinder) -> int:
     """Bytes of all arrays that a finder keeps alive."""
-    arrays = [value for value in vars(finder).values() if isinstance(value, np.ndarray)]
-    for value in vars(finder).values():
-        if isinstance(value, list):
-            arrays += [item for window in value for item in window if isinstance(item, np.ndarray)]
-    return sum((array if array.base is None else array.base).nbytes for array in arrays)
+    return sum(array.nbytes for array in arrays_in(finder))
 
 
 @pytest.mark.parametrize("block_s", [0.1, 20.0])
@@ -630,7 +639,8 @@ def test_memory_does_not_grow(
     for block in pieces(make(40.0), [round(block_s * RATE)]):
         finder.push(block)
         most = max(most, held(finder))
-    # Three windows, a clip that is coming in, and the ring of frames.
+    # Three windows, a clip that is coming in, what an answer looks back at, the ring of frames, and
+    # the clips of what is in doubt.
     assert 0 < most < 6 * 4 * RATE
 
 
