@@ -5,28 +5,24 @@ recogniser trained on nothing else gets people's words wrong far more often than
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 import numpy as np
 import soxr
 
 from speechrec.augment import coloured_noise
 from speechrec.config import UNKNOWN
-from speechrec.errors import DatasetError, MissingExtraError
+from speechrec.errors import DatasetError
 from speechrec.features import Array
 from speechrec.files import new_folder, refuse_content, write_text
 from speechrec.sndfile import write_wav
+from speechrec.synth_cast import Phrase, Voice, cast, installed_engines, phrases_of
 
 RATE_HZ = 16_000
 _CLIP_SAMPLES = RATE_HZ
 _KEYWORD_TAKES = 3
-# The number of an engine's first voice that speaks only where it is held out.
-_FIRST_HELD_OUT = 1000
 _LEAST_SNR_DB, _MOST_SNR_DB = 10.0, 45.0
 _QUIETEST_PEAK_DB, _LOUDEST_PEAK_DB = -24.0, -1.0
 
@@ -35,36 +31,6 @@ OTHER_WORDS = (
     "one", "seven", "six", "three", "tree", "two", "wow", "zero", "yellow", "night", "light",
     "town", "top",
 )  # fmt: skip
-
-
-class Phrase(NamedTuple):
-    """What is said, in a language by its ISO 639-1 code."""
-
-    text: str
-    language: str = "en"
-
-
-class Engine(Protocol):
-    """A speech synthesiser with many voices."""
-
-    name: str
-
-    def speaks(self, language: str) -> bool:
-        """Whether it has a voice of the language, by its ISO 639-1 code. All speak English."""
-        ...
-
-    def speak(
-        self, text: str, voice: int, rng: np.random.Generator, language: str = "en"
-    ) -> tuple[Array, int]:
-        """(samples,) float32 of a word or phrase in that voice, and the sample rate in Hz.
-
-        ``voice`` fixes who speaks, ``rng`` how: speed and intonation of this take.
-        """
-        ...
-
-    def voice_name(self, voice: int) -> str:
-        """A name that is the same for equal voices and different for others."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,40 +72,29 @@ def synthesise(
         MissingExtraError: no synthesiser is installed.
     """
     check_request(folder, words, others)
-    spoken = tuple(dict.fromkeys((*words, *others)))
     engines = installed_engines()
-    most = _FIRST_HELD_OUT * len(engines)
-    if voices > most:
-        raise DatasetError(
-            f"expected at most {most} voices of {' and '.join(each.name for each in engines)}, "
-            f"got {voices}: others are held out"
-        )
-    cast = list(_cast(engines, voices, first=_FIRST_HELD_OUT if held_out else 0))
+    speakers = cast(engines, voices, held_out=held_out)
+    spoken = tuple(dict.fromkeys((*words, *others)))
     takes = [(word, take) for word in spoken for take in range(_takes(word, words))]
-    said_by = _said_by(phrases, cast)
-    total, done = len(cast) * len(takes) + len(phrases), 0
+    said = phrases_of(speakers, phrases)
+    total, done = len(speakers) * len(takes) + len(phrases), 0
     names = tuple(engine.name for engine in engines)
     with new_folder(folder) as partial:
-        for number, (engine, voice) in enumerate(cast):
-            name = engine.voice_name(voice)
+        for voice, numbers in zip(speakers, said, strict=True):
             for word, take in takes:
                 label, count = (word, str(take)) if word in words else (UNKNOWN, word)
-                rng = _rng(seed, name, word, take)
-                path = partial / label / f"{name}_nohash_{count}.wav"
-                _write(path, _clip(engine, voice, Phrase(word), rng))
-            for first in range(0, len(said_by[number]), in_turn):
-                together = said_by[number][first : first + in_turn]
-                path = partial / UNKNOWN / f"{name}_nohash_phrase{together[0]}.wav"
-                said = [
-                    _clip(engine, voice, phrases[n], _rng(seed, name, phrases[n].text, n))
-                    for n in together
-                ]
-                _write(path, np.concatenate(said))
-            done += len(takes) + len(said_by[number])
+                path = partial / label / f"{voice.name}_nohash_{count}.wav"
+                _write(path, _clip(voice, Phrase(word), seed=seed, take=take))
+            for first in range(0, len(numbers), in_turn):
+                together = numbers[first : first + in_turn]
+                path = partial / UNKNOWN / f"{voice.name}_nohash_phrase{together[0]}.wav"
+                clips = [_clip(voice, phrases[n], seed=seed, take=n) for n in together]
+                _write(path, np.concatenate(clips))
+            done += len(takes) + len(numbers)
             progress(done, total)
         about = f"Synthetic voices, made by speechrec with {' and '.join(names)}."
         write_text(partial / "ABOUT.txt", f"{about} No person speaks here.\n")
-    return Synthesised(done, len(spoken), len(phrases), len(cast), names)
+    return Synthesised(done, len(spoken), len(phrases), len(speakers), names)
 
 
 def check_request(folder: Path, words: Sequence[str], others: Sequence[str]) -> None:
@@ -156,66 +111,17 @@ def check_request(folder: Path, words: Sequence[str], others: Sequence[str]) -> 
         raise DatasetError("expected words to speak, got none; name some with --words yes,no")
 
 
-@cache
-def installed_engines() -> tuple[Engine, ...]:
-    """The synthesisers of the installed extras, set up once: eSpeak NG can only be so.
-
-    Raises:
-        MissingExtraError: there is none.
-    """
-    engines: list[Engine] = []
-    missing = None
-    for module, maker in _ENGINES:
-        try:
-            engines.append(getattr(import_module(module), maker)())
-        except ModuleNotFoundError as error:
-            missing = missing or error.name
-    if not engines:
-        raise MissingExtraError("speechrec synth", "synth", missing)
-    return tuple(engines)
-
-
-_ENGINES = (
-    ("speechrec.synth_pico", "Pico"),
-    ("speechrec.synth_espeak", "espeak"),
-    ("speechrec.synth_hibari", "HibariVoices"),
-)
-
-
 def _takes(word: str, keywords: tuple[str, ...]) -> int:
     """Other words are there for their number: once a voice is enough."""
     return _KEYWORD_TAKES if word in keywords else 1
 
 
-def _cast(engines: tuple[Engine, ...], voices: int, *, first: int) -> Iterator[tuple[Engine, int]]:
-    """Voices in turn from the engines, each engine's from a number on."""
-    for number in range(voices):
-        yield engines[number % len(engines)], first + number // len(engines)
-
-
-def _said_by(phrases: Sequence[Phrase], cast: list[tuple[Engine, int]]) -> list[list[int]]:
-    """The numbers of the phrases that each of the cast says."""
-    said_by: list[list[int]] = [[] for _ in cast]
-    able = {
-        language: [number for number, (engine, _) in enumerate(cast) if engine.speaks(language)]
-        for language in {phrase.language for phrase in phrases}
-    }
-    for number, (_, language) in enumerate(phrases):
-        if not able[language]:
-            raise DatasetError(f"no synthesiser that is installed speaks {language!r}")
-        said_by[able[language][number % len(able[language])]].append(number)
-    return said_by
-
-
-def _rng(seed: int, voice: str, word: str, take: int) -> np.random.Generator:
-    """Randomness that belongs to one clip, whatever else is spoken."""
-    digest = hashlib.sha256(f"{seed}/{voice}/{word}/{take}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
-
-
-def _clip(engine: Engine, voice: int, phrase: Phrase, rng: np.random.Generator) -> Array:
+def _clip(voice: Voice, phrase: Phrase, *, seed: int, take: int) -> Array:
     """One second, (16000,) float32, in which the phrase is said."""
-    return _in_a_room(_spoken(engine, phrase, voice, rng), rng)
+    # Randomness that belongs to one clip, whatever else is spoken.
+    digest = hashlib.sha256(f"{seed}/{voice.name}/{phrase.text}/{take}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+    return _in_a_room(_spoken(voice, phrase, rng), rng)
 
 
 def _write(path: Path, wave: Array) -> None:
@@ -223,9 +129,10 @@ def _write(path: Path, wave: Array) -> None:
     write_wav(path, wave, RATE_HZ)
 
 
-def _spoken(engine: Engine, phrase: Phrase, voice: int, rng: np.random.Generator) -> Array:
+def _spoken(voice: Voice, phrase: Phrase, rng: np.random.Generator) -> Array:
     """The phrase alone at 16 kHz, its silent edges cut, its peak at 1."""
-    wave, rate = engine.speak(phrase.text, voice, rng, phrase.language)
+    engine = voice.engine
+    wave, rate = engine.speak(phrase.text, voice.number, rng, phrase.language)
     if rate != RATE_HZ:
         wave = soxr.resample(wave, rate, RATE_HZ)
     loud = np.flatnonzero(np.abs(wave) > 0.02 * np.abs(wave).max(initial=0.0))

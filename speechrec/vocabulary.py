@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from speechrec.errors import MissingExtraError
-from speechrec.synth import Phrase
+from speechrec.synth_cast import Phrase
 
 # Ranks of the words that are said, and of those that are held out, by their frequency.
 _SAID, _HELD_OUT = slice(0, 8000), slice(8000, 24_000)

@@ -17,7 +17,8 @@ pytest.importorskip("py_nanotts")
 
 from speechrec.cli import app
 from speechrec.features import Array
-from speechrec.synth import RATE_HZ, Phrase, installed_engines, synthesise
+from speechrec.synth import RATE_HZ, synthesise
+from speechrec.synth_cast import Phrase, installed_engines
 
 # Hibari's network is not always the same to the last bit.
 NEARLY = 5e-3
