@@ -20,7 +20,8 @@ from speechrec.labels import write_labels
 from speechrec.mix_config import RATE_HZ, MixConfig, condition_name
 from speechrec.mix_noise import Noise, recording_noise
 from speechrec.negatives import Negative
-from speechrec.scene import NOISE, MixClip, Scene, scenes, within_full_scale
+from speechrec.scene import NOISE, Scene, scenes, within_full_scale
+from speechrec.scene_pieces import MixClip
 from speechrec.sndfile import write_wav
 from speechrec.store import load_info, stored_clips
 

@@ -25,7 +25,8 @@ from speechrec.mix import INFO_NAME, mix, store_clips
 from speechrec.mix_config import MixConfig
 from speechrec.mix_noise import recording_noise
 from speechrec.negatives import Negative
-from speechrec.scene import MixClip, Scene, scenes, within_full_scale
+from speechrec.scene import Scene, scenes, within_full_scale
+from speechrec.scene_pieces import MixClip
 from speechrec.splits import percentile
 from speechrec.store import load_features
 
