@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO := runs/demo
 
-.PHONY: demo test lint bench model lock clean-demo
+.PHONY: demo test lint bench model lock clean-demo clean-model
 
 # One environment for everything; made anew when the dependencies change.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -51,31 +51,38 @@ lint: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python scripts/bench.py --out runs/bench.json
 
-# Some two hours. What it trained on stays in runs/. Streams ask two teachers, which also learn
-# from synthetic voices and what these say besides; the small network has no room for that. The second learns
-# what the ends of a stream's windows look like.
+# Some two hours; goes on where it was stopped, `make clean-model` begins anew. What it trained on
+# stays in runs/. Streams ask two teachers, which also learn from synthetic voices and what these
+# say besides; the small network has no room for that. The second learns what the ends of a
+# stream's windows look like.
 EXTRACT := $(BIN)/speechrec extract data/speech_commands --config configs/commands-en.toml \
 	--unknown runs/mined
 VOICES := $(BIN)/speechrec synth --voices 150 --others ''
-TEACHER := $(BIN)/speechrec train --only-teacher --seed 1 --set teacher.train.epochs=4 \
+TEACHER := $(BIN)/speechrec train --only-teacher --resume --seed 1 --set teacher.train.epochs=4 \
 	--features runs/features-voices
-model: $(VENV)/.installed
-	rm -rf runs/mined runs/voices runs/voices-held-out
-	$(BIN)/speechrec mine data/negative_speech --part training --least 0 \
-	    --speaker-pattern '^[^-]+-([^-]+)-' --model commands-en --out runs/mined
-	$(VOICES) --seed 1 --phrases 36000 --near-misses 0.5 --foreign-phrases 28000 --in-turn 4 \
-	    --out runs/voices
+model: $(VENV)/.installed runs/mined runs/voices runs/voices-held-out
 	$(EXTRACT) --also runs/voices --out runs/features-voices
 	$(TEACHER) --out runs/teacher-0
 	$(TEACHER) --out runs/teacher-1 --set teacher.train.mirror_share=0.5
 	$(EXTRACT) --out runs/features
-	$(BIN)/speechrec train --features runs/features --out runs/commands-en \
+	$(BIN)/speechrec train --resume --features runs/features --out runs/commands-en \
 	    --teacher runs/teacher-0 --teacher runs/teacher-1 --set export.int8=true
-	$(VOICES) --held-out --phrases 5000 --near-misses 0.3 --foreign-phrases 4000 \
-	    --out runs/voices-held-out
 	$(BIN)/speechrec calibrate runs/commands-en --negatives runs/voices-held-out/_unknown_
 	$(BIN)/speechrec mix --features runs/features --negatives data/negative_speech --out runs/mix
 	$(BIN)/python scripts/model_card.py runs/commands-en/commands-en.speechrec
+
+# Folders that are there as a whole or not at all.
+runs/mined: | $(VENV)/.installed
+	$(BIN)/speechrec mine data/negative_speech --part training --least 0 \
+	    --speaker-pattern '^[^-]+-([^-]+)-' --model commands-en --out $@
+runs/voices: | $(VENV)/.installed
+	$(VOICES) --seed 1 --phrases 36000 --near-misses 0.5 --foreign-phrases 28000 --in-turn 4 --out $@
+runs/voices-held-out: | $(VENV)/.installed
+	$(VOICES) --held-out --phrases 5000 --near-misses 0.3 --foreign-phrases 4000 --out $@
+
+# The rest is used again only where nothing that it was made of has changed.
+clean-model:
+	rm -rf runs/mined runs/voices runs/voices-held-out
 
 # Names and versions only: no index address gets into the file.
 lock: $(VENV)/.installed

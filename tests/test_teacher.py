@@ -250,6 +250,16 @@ def test_a_stopped_teacher_goes_on(tmp_path: Path, finished: Path) -> None:
     np.testing.assert_allclose(resumed, posteriors(finished), atol=1e-5)
 
 
+def test_resume_is_right_in_any_state(tmp_path: Path, finished: Path) -> None:
+    """`make model` always resumes: what has not begun begins, and what is finished is used."""
+    stages: list[str] = []
+    begun = taught(tmp_path, stages=stages, resume=True)
+    used = taught(tmp_path, stages=stages, resume=True)
+    assert stages == ["teacher"]
+    np.testing.assert_array_equal(posteriors(tmp_path), posteriors(finished))
+    np.testing.assert_array_equal(begun, used)
+
+
 def test_another_runs_teacher(tmp_path: Path, finished: Path) -> None:
     """A borrowed teacher is asked and left alone; nothing of it comes into the run."""
     before, stages = contents(finished), list[str]()
