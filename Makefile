@@ -58,6 +58,8 @@ bench: $(VENV)/.installed
 EXTRACT := $(BIN)/speechrec extract data/speech_commands --config configs/commands-en.toml \
 	--unknown runs/mined
 VOICES := $(BIN)/speechrec synth --voices 150 --others ''
+PHRASES := 36000
+FOREIGN := 28000
 TEACHER := $(BIN)/speechrec train --only-teacher --resume --seed 1 --set teacher.train.epochs=4 \
 	--features runs/features-voices
 model: $(VENV)/.installed runs/mined runs/voices runs/voices-held-out
@@ -69,14 +71,17 @@ model: $(VENV)/.installed runs/mined runs/voices runs/voices-held-out
 	    --teacher runs/teacher-0 --teacher runs/teacher-1 --set export.int8=true
 	$(BIN)/speechrec calibrate runs/commands-en --negatives runs/voices-held-out/_unknown_
 	$(BIN)/speechrec mix --features runs/features --negatives data/negative_speech --out runs/mix
-	$(BIN)/python scripts/model_card.py runs/commands-en/commands-en.speechrec
+	$(BIN)/python scripts/model_card.py runs/commands-en/commands-en.speechrec \
+	    --besides "the network for streams: synthetic voices (SVOX Pico, eSpeak NG, Hibari), \
+	$(PHRASES) English phrases, with many near-misses of commands, and $(FOREIGN) foreign ones"
 
 # Folders that are there as a whole or not at all.
 runs/mined: | $(VENV)/.installed
 	$(BIN)/speechrec mine data/negative_speech --part training --least 0 \
 	    --speaker-pattern '^[^-]+-([^-]+)-' --model commands-en --out $@
 runs/voices: | $(VENV)/.installed
-	$(VOICES) --seed 1 --phrases 36000 --near-misses 0.5 --foreign-phrases 28000 --in-turn 4 --out $@
+	$(VOICES) --seed 1 --phrases $(PHRASES) --near-misses 0.5 --foreign-phrases $(FOREIGN) \
+	    --in-turn 4 --out $@
 runs/voices-held-out: | $(VENV)/.installed
 	$(VOICES) --held-out --phrases 5000 --near-misses 0.3 --foreign-phrases 4000 --out $@
 

@@ -30,10 +30,6 @@ from speechrec.stream_evaluate import StreamFigures, evaluate_streams
 from speechrec.thresholds import count_false_alarms
 
 RATIOS_DB = (20, 10, 5, 0)
-ALSO = (
-    "the network for streams: synthetic voices (SVOX Pico, eSpeak NG, Hibari), 64,000 phrases, "
-    "28,000 of them not English, many words of the others near-misses"
-)
 MODELS = Path(__file__).parents[1] / "speechrec" / "models"
 
 
@@ -88,51 +84,68 @@ def seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f} s"
 
 
-def card(
-    recognizer: Recognizer,
-    path: Path,
-    report: Report,
-    noisy: dict[int, float],
-    streams: list[StreamFigures],
-    alarms: tuple[int, float],
-) -> str:
-    manifest = recognizer.manifest
-    training, decisions = manifest["training"], report.decisions
-    words = list(recognizer.keywords)
-    network = manifest["network"]
-    shape = " - ".join(map(str, (recognizer.config.size, *network["widths"], len(report.labels))))
-    rows = "\n".join(
+def class_rows(report: Report) -> str:
+    return "\n".join(
         f"| {label} | {percent(figures.precision)} | {percent(figures.recall)} | {figures.clips} |"
         for label, figures in report.per_class.items()
     )
-    noise_rows = "\n".join(f"| {ratio} dB | {percent(noisy[ratio])} |" for ratio in noisy)
-    stream_rows = "\n".join(
+
+
+def stream_rows(streams: list[StreamFigures]) -> str:
+    return "\n".join(
         f"| {each.condition} | {each.said} | {percent(each.miss_rate)} "
         f"| {each.false_alarms} in {each.hours:.1f} h | {each.twice} "
         f"| {seconds(each.latency_median_s)}, {seconds(each.latency_95_s)} |"
         for each in streams
     )
+
+
+def networks(recognizer: Recognizer) -> tuple[str, str]:
+    """That for clips and that for streams."""
+    manifest = recognizer.manifest
+    small, large = manifest["network"], manifest["stream_network"]
+    sizes = (recognizer.config.size, *small["widths"], len(recognizer.labels))
+    weights = "8-bit" if manifest["int8"] else "32-bit"
+    mean = f", the mean of {large['members']}" if large["members"] > 1 else ""
+    return (
+        f"{small['kind']}, {' - '.join(map(str, sizes))}, {small['parameters']:,} trained "
+        f"parameters, {weights} weights",
+        f"its teacher: {large['kind']}, {large['parameters']:,} parameters{mean}",
+    )
+
+
+def part_sizes(recognizer: Recognizer) -> list[str]:
+    """Clips and speakers of the training, validation and testing part."""
+    training = recognizer.manifest["training"]
+    clips = {
+        part: sum(label["clips"] for label in training["parts"][part].values()) for part in PARTS
+    }
+    return [f"{clips[part]:,} clips of {training['speakers'][part]:,}" for part in PARTS]
+
+
+def card(
+    recognizer: Recognizer,
+    path: Path,
+    besides: str,
+    report: Report,
+    noisy: dict[int, float],
+    streams: list[StreamFigures],
+    alarms: tuple[int, float],
+) -> str:
+    manifest, decisions = recognizer.manifest, report.decisions
+    words = list(recognizer.keywords)
+    noise_rows = "\n".join(f"| {ratio} dB | {percent(noisy[ratio])} |" for ratio in noisy)
     target = manifest["stream"]["target_fa_per_hour"]
     hours = manifest["stream"]["negatives_hours"]
     thresholds = ", ".join(
         f"{label} {value:.4f}" for label, value in recognizer.stream_thresholds.items()
     )
-    clips = {
-        part: sum(label["clips"] for label in labels.values())
-        for part, labels in training["parts"].items()
-    }
-    speakers = training["speakers"]
-    taught, validation, testing = (f"{clips[part]:,} clips of {speakers[part]:,}" for part in PARTS)
-    parameters = f"{network['parameters']:,} trained parameters"
-    second = manifest["stream_network"]
-    teacher = f"its teacher: {second['kind']}, {second['parameters']:,} parameters"
-    if second["members"] > 1:
-        teacher += f", the mean of {second['members']}"
-    weights = "8-bit" if manifest["int8"] else "32-bit"
+    taught, validation, testing = part_sizes(recognizer)
+    small, large = networks(recognizer)
     return f"""# {path.stem}
 
 A recogniser for the English commands {", ".join(words)}; anything else said is `{UNKNOWN}`, no
-speech is `{SILENCE}`. {training["attribution"]}
+speech is `{SILENCE}`. {manifest["training"]["attribution"]}
 
 | | |
 | --- | --- |
@@ -140,10 +153,10 @@ speech is `{SILENCE}`. {training["attribution"]}
 | SHA-256 | `{hashlib.sha256(path.read_bytes()).hexdigest()}` |
 | labels | {", ".join(recognizer.labels)} |
 | front end | `{recognizer.config.hash}` |
-| network | {network["kind"]}, {shape}, {parameters}, {weights} weights |
-| network for streams | {teacher} |
+| network | {small} |
+| network for streams | {large} |
 | taught with | {taught} speakers, and altered copies |
-| taught with, besides | {ALSO} |
+| taught with, besides | {besides} |
 | epoch chosen, calibrated on | {validation} others |
 | measured on | {testing} others |
 
@@ -169,7 +182,7 @@ At the stored threshold of {decisions.threshold:.2f}, below which nothing is act
 
 | class | precision | recall | clips |
 | --- | --- | --- | --- |
-{rows}
+{class_rows(report)}
 
 The words alone, with noise behind them from stretches of the corpus's recordings that training did
 not hear:
@@ -190,7 +203,7 @@ another one count as missed and as false alarms:
 
 | noise | commands | missed | false alarms | reported twice | latency: median, 95 % |
 | --- | --- | --- | --- | --- | --- |
-{stream_rows}
+{stream_rows(streams)}
 
 ## Limits
 
@@ -214,6 +227,7 @@ def main() -> None:
     parser.add_argument("--negatives", type=Path, default=Path("data/negative_speech"))
     parser.add_argument("--speaker-pattern", default="^[^-]+-([^-]+)-", help="of --negatives")
     parser.add_argument("--models", type=Path, default=MODELS, help="folder to install into")
+    parser.add_argument("--besides", default="nothing", help="what else it was taught with")
     arguments = parser.parse_args()
     recognizer = Recognizer.load(arguments.recogniser)
     testing = store.load_features(arguments.features, "testing")
@@ -222,7 +236,7 @@ def main() -> None:
     target = arguments.models / arguments.recogniser.name
     streams = evaluate_streams(recognizer, arguments.mix)
     alarms = false_alarms(recognizer, arguments.negatives, arguments.speaker_pattern)
-    text = card(recognizer, arguments.recogniser, report, noisy, streams, alarms)
+    text = card(recognizer, arguments.recogniser, arguments.besides, report, noisy, streams, alarms)
     with replacing(target) as partial:
         shutil.copyfile(arguments.recogniser, partial)
     write_text(target.with_suffix(".md"), text)
