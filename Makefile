@@ -62,8 +62,7 @@ PHRASES := 36000
 FOREIGN := 28000
 TEACHER := $(BIN)/speechrec train --only-teacher --resume --seed 1 --set teacher.train.epochs=4 \
 	--features runs/features-voices
-model: $(VENV)/.installed runs/mined runs/voices runs/voices-held-out
-	$(EXTRACT) --also runs/voices --out runs/features-voices
+model: $(VENV)/.installed runs/mined runs/features-voices runs/voices-held-out
 	$(TEACHER) --out runs/teacher-0
 	$(TEACHER) --out runs/teacher-1 --set teacher.train.mirror_share=0.5
 	$(EXTRACT) --out runs/features
@@ -82,12 +81,14 @@ runs/mined: | $(VENV)/.installed
 runs/voices: | $(VENV)/.installed
 	$(VOICES) --seed 1 --phrases $(PHRASES) --near-misses 0.5 --foreign-phrases $(FOREIGN) \
 	    --in-turn 4 --out $@
+runs/features-voices: | runs/mined runs/voices
+	$(EXTRACT) --also runs/voices --out $@
 runs/voices-held-out: | $(VENV)/.installed
 	$(VOICES) --held-out --phrases 5000 --near-misses 0.3 --foreign-phrases 4000 --out $@
 
 # The rest is used again only where nothing that it was made of has changed.
 clean-model:
-	rm -rf runs/mined runs/voices runs/voices-held-out
+	rm -rf runs/mined runs/voices runs/features-voices runs/voices-held-out
 
 # Names and versions only: no index address gets into the file.
 lock: $(VENV)/.installed
