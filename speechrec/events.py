@@ -28,7 +28,7 @@ _ALIGNED_HOPS = 1.5
 _AVERAGED = 3
 # Less confidence than this is no command, and so much is one. In between, every other window as far
 # from the middle of the sound as this is asked about, and the mean of all counts.
-_DOUBTED, _SURE = 0.2, 0.997
+_DOUBTED, _SURE = 0.2, 0.998
 _DOUBT_REACH_MS = 180
 
 
