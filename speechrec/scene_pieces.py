@@ -80,6 +80,7 @@ class PieceMaker:
     sentences: Sentences
 
     def make(self, index: int) -> Piece:
+        """The next pause, and after it the clip of that index."""
         clip, sources = self.clips[index], list[str]()
         pause = self._pause(sources)
         word = self._word(clip)
