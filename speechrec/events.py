@@ -21,6 +21,7 @@ from speechrec.gate import is_audible, word_extent
 from speechrec.keyword_score import KeywordScore
 from speechrec.placing import awaited_frames, block_samples, excess_energy, off_centre
 from speechrec.recognizer import Recognizer
+from speechrec.talk import TalkPrior, with_prior
 
 # A window is on a word while its centre of gravity is within so many hops of the middle; that is
 # for three hops, and the mean of the three posteriors counts.
@@ -38,14 +39,16 @@ class Event:
 
     ``centre``, ``start``, ``stop`` are samples of the stream: where its energy has its centre of
     gravity and where it begins and ends. ``known`` is how many samples had come in when it was
-    answered, for the last time. ``posteriors`` is (labels,) float32; ``clip`` (clip_samples,)
-    float32 is what the network was asked about.
+    answered, for the last time. ``power`` is that of its loudest 30 ms above the background.
+    ``posteriors`` is (labels,) float32, with the talk before it taken into account; ``clip``
+    (clip_samples,) float32 is what the network was asked about.
     """
 
     centre: int
     start: int
     stop: int
     known: int
+    power: float
     posteriors: Array
     clip: Array
 
@@ -64,6 +67,7 @@ class _Doubt(NamedTuple):
     event: Event
     window: _Window
     again: npt.NDArray[np.intp]
+    prior: Array
 
 
 class EventFinder:
@@ -80,6 +84,7 @@ class EventFinder:
         self._awaited = awaited_frames(config)
         self._heard = config.clip_samples - (config.frames - self._awaited) * self._hop
         self._score = KeywordScore(recognizer.labels)
+        self._prior = TalkPrior(recognizer.labels, sample_rate_hz=config.sample_rate_hz)
         # A network for single clips wants the word in the middle, so it is asked once.
         reach = round(_DOUBT_REACH_MS / config.hop_ms) if recognizer.has_stream_network else 0
         self._around = np.arange(-reach, reach + 1, 2) if reach else np.empty(0, dtype=np.intp)
@@ -178,10 +183,13 @@ class EventFinder:
         # With every step a window has been heard a frame further.
         heard = np.minimum(self._awaited + self._steps - 1 - numbers, self._config.frames)
         since = int(np.concatenate((numbers, again)).min())
-        event = self._event(best, self._posteriors(numbers, heard, since=since))
-        if not len(again) or not self._is_in_doubt(event.posteriors):
+        posteriors = self._posteriors(numbers, heard, since=since)
+        event = self._event(best, posteriors)
+        prior = self._prior(event.centre, event.power, posteriors)
+        event = replace(event, posteriors=with_prior(posteriors, prior))
+        if not len(again) or not self._is_in_doubt(posteriors):
             return [event]
-        self._doubts.append(_Doubt(event, best, again))
+        self._doubts.append(_Doubt(event, best, again, prior))
         return []
 
     def _answer_again(self) -> list[Event]:
@@ -192,7 +200,10 @@ class EventFinder:
         heard = np.array(self._config.frames)
         return [
             self._event(
-                doubt.window, self._posteriors(doubt.again, heard, since=int(doubt.again[0]))
+                doubt.window,
+                with_prior(
+                    self._posteriors(doubt.again, heard, since=int(doubt.again[0])), doubt.prior
+                ),
             )
             for doubt in due
         ]
@@ -213,6 +224,7 @@ class EventFinder:
             start=max(0, start + first * block),
             stop=start + min(last * block, self._heard),
             known=known,
+            power=float(window.excess[first:last].max()),
             posteriors=posteriors,
             clip=self._clip(
                 self._begin(window.number), min(known - start, self._config.clip_samples)

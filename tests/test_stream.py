@@ -1,6 +1,7 @@
 """A stream gives the same commands however it is cut, one for each word, at the word's time."""
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -492,6 +493,23 @@ def test_a_stream_that_ends_in_doubt_keeps_the_first_answer() -> None:
     assert event.known == 8500
 
 
+@pytest.mark.parametrize("yes", [0.5, 0.999])
+def test_a_command_in_the_middle_of_talk_is_less_likely(yes: float) -> None:
+    """After another word its odds are lower, at the first answer, the second, and at the end."""
+
+    def confidences(before: str, wave: Array) -> list[float]:
+        words = iter([{before: 1.0}])
+        said = {"yes": yes, "unknown": 1 - yes}
+        first = network(lambda x: answers(x, **(next(words, said) if len(x) == 3 else said)))
+        return [float(event.posteriors[0]) for event in events_of(first, [wave])]
+
+    for tail_s in (0.0, 1.0):
+        wave = np.concatenate((WORD_ALONE, ONE_WORD[:8500], background(tail_s, seed=2)))
+        alone, after = confidences("no", wave)[-1], confidences("unknown", wave)[-1]
+        assert alone == pytest.approx(yes)
+        assert after / (1 - after) == pytest.approx(yes / (1 - yes) * math.exp(-2), rel=1e-3)
+
+
 @settings(deadline=None, max_examples=20)
 @given(drawn=sizes)
 def test_doubts_do_not_show_how_a_stream_is_cut(drawn: list[int]) -> None:
@@ -653,7 +671,7 @@ def event(
     posteriors[labels.index(SILENCE if best == UNKNOWN else UNKNOWN)] = 1 - value
     centre = round(at_s * RATE)
     return Event(
-        centre, centre - RATE // 4, centre + RATE // 4, round(known_s * RATE), posteriors,
+        centre, centre - RATE // 4, centre + RATE // 4, round(known_s * RATE), 1.0, posteriors,
         np.zeros(0, dtype=np.float32),
     )  # fmt: skip
 

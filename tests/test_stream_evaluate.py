@@ -46,7 +46,7 @@ def event(label: str, at_s: float, value: float = 0.9, *, known_s: float | None 
     posteriors[LABELS.index(label)] = value
     centre, known = round(at_s * RATE), round((at_s + 0.4 if known_s is None else known_s) * RATE)
     return Event(
-        centre, centre - RATE // 4, centre + RATE // 4, known, posteriors,
+        centre, centre - RATE // 4, centre + RATE // 4, known, 1.0, posteriors,
         np.zeros(0, dtype=np.float32),
     )  # fmt: skip
 
