@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from speechrec.doubt import Doubts
 from speechrec.errors import AudioError
 from speechrec.features import Array
 from speechrec.frame_ring import FrameRing
 from speechrec.gate import is_audible, word_extent
-from speechrec.keyword_score import KeywordScore
 from speechrec.placing import awaited_frames, block_samples, excess_energy, off_centre
 from speechrec.recognizer import Recognizer
 from speechrec.talk import TalkPrior, with_prior
@@ -27,10 +27,6 @@ from speechrec.talk import TalkPrior, with_prior
 # for three hops, and the mean of the three posteriors counts.
 _ALIGNED_HOPS = 1.5
 _AVERAGED = 3
-# Less confidence than this is no command, and so much is one. In between, every other window as far
-# from the middle of the sound as this is asked about, and the mean of all counts.
-_DOUBTED, _SURE = 0.2, 0.998
-_DOUBT_REACH_MS = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +57,11 @@ class _Window(NamedTuple):
     excess: Array
 
 
-class _Doubt(NamedTuple):
-    """An event by its first answer, its window, and (windows,) those to be asked about again."""
+class _First(NamedTuple):
+    """An event by its first answer, its window, and what its posteriors were multiplied by."""
 
     event: Event
     window: _Window
-    again: npt.NDArray[np.intp]
     prior: Array
 
 
@@ -83,14 +78,16 @@ class EventFinder:
         # Frames and samples of a window that must have come in.
         self._awaited = awaited_frames(config)
         self._heard = config.clip_samples - (config.frames - self._awaited) * self._hop
-        self._score = KeywordScore(recognizer.labels)
         self._prior = TalkPrior(recognizer.labels, sample_rate_hz=config.sample_rate_hz)
         # A network for single clips wants the word in the middle, so it is asked once.
-        reach = round(_DOUBT_REACH_MS / config.hop_ms) if recognizer.has_stream_network else 0
-        self._around = np.arange(-reach, reach + 1, 2) if reach else np.empty(0, dtype=np.intp)
+        self._doubts: Doubts[_First] = Doubts(
+            recognizer.labels, hop_ms=config.hop_ms, asks_again=recognizer.has_stream_network
+        )
         # An answer looks back at the windows it is about, the second one over both its sides and
         # what had not come in at the first.
-        self._look_back = _AVERAGED + 2 * reach + config.frames - self._awaited
+        windows = _AVERAGED + 2 * self._doubts.reach
+        self._look_back = windows + config.frames - self._awaited
+        self._frames = FrameRing(recognizer.front_end, config.frames + windows)
         # Before the first sample there is nothing; half a window of it lets a first word be in the
         # middle of one.
         self._lead = config.clip_samples // 2
@@ -98,10 +95,8 @@ class EventFinder:
         # Windows looked at, and samples of the stream before the buffer (the lead counts too).
         self._steps = 0
         self._dropped = 0
-        self._frames = FrameRing(recognizer.front_end, config.frames + _AVERAGED + 2 * reach)
         self._run: list[_Window] = []
         self._answered = False
-        self._doubts: list[_Doubt] = []
 
     def push(self, samples: Array) -> list[Event]:
         """The events that are certain after these samples.
@@ -135,7 +130,7 @@ class EventFinder:
         total = self._dropped + len(self._buffer) - self._lead
         events = self.push(np.zeros(self._heard - self._lead, dtype=np.float32)) + self._answer()
         # Where no more comes in, the first answer stands.
-        events += [doubt.event for doubt in self._doubts]
+        events += [first.event for first in self._doubts.left()]
         # What was put behind the stream is no part of it.
         return [
             replace(event, stop=min(event.stop, total), known=min(event.known, total))
@@ -178,40 +173,29 @@ class EventFinder:
         self._answered = True
         best = min(run, key=lambda window: abs(window.shift))
         numbers = np.array([window.number for window in run])
-        again = best.number + round(best.shift / self._hop) + self._around
-        again = again[again >= 0]
+        again = self._doubts.around(best.number + round(best.shift / self._hop))
         # With every step a window has been heard a frame further.
         heard = np.minimum(self._awaited + self._steps - 1 - numbers, self._config.frames)
-        since = int(np.concatenate((numbers, again)).min())
-        posteriors = self._posteriors(numbers, heard, since=since)
-        event = self._event(best, posteriors)
-        prior = self._prior(event.centre, event.power, posteriors)
-        event = replace(event, posteriors=with_prior(posteriors, prior))
-        if not len(again) or not self._is_in_doubt(posteriors):
+        posteriors = self._posteriors(numbers, heard, since=min([*numbers, *again]))
+        alone = self._event(best, posteriors)
+        prior = self._prior(alone.centre, alone.power, posteriors)
+        event = _with_prior(alone, prior)
+        if not self._doubts.has(posteriors):
             return [event]
-        self._doubts.append(_Doubt(event, best, again, prior))
+        self._doubts.add(_First(event, best, prior), again)
         return []
 
     def _answer_again(self) -> list[Event]:
         """The events in doubt of whose windows the last has just come in as a whole."""
         whole = self._steps - 1 - (self._config.frames - self._awaited)
-        due = [doubt for doubt in self._doubts if doubt.again[-1] <= whole]
-        self._doubts = [doubt for doubt in self._doubts if doubt.again[-1] > whole]
         heard = np.array(self._config.frames)
         return [
-            self._event(
-                doubt.window,
-                with_prior(
-                    self._posteriors(doubt.again, heard, since=int(doubt.again[0])), doubt.prior
-                ),
+            _with_prior(
+                self._event(first.window, self._posteriors(again, heard, since=int(again[0]))),
+                first.prior,
             )
-            for doubt in due
+            for first, again in self._doubts.due(whole)
         ]
-
-    def _is_in_doubt(self, posteriors: Array) -> bool:
-        _, confidence = self._score(posteriors)
-        is_sure = confidence >= _SURE and self._score.is_clear(posteriors)
-        return confidence >= _DOUBTED and not is_sure
 
     def _event(self, window: _Window, posteriors: Array) -> Event:
         """What stands in the middle of a window, as far as that has come in by now."""
@@ -243,6 +227,10 @@ class EventFinder:
         vectors = self._frames.windows(numbers, heard)
         mean: Array = self._recognizer.stream_scores(vectors).mean(axis=0)
         return mean
+
+
+def _with_prior(event: Event, prior: Array) -> Event:
+    return replace(event, posteriors=with_prior(event.posteriors, prior))
 
 
 def find_events(

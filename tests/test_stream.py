@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from speechrec.augment import coloured_noise
 from speechrec.config import SILENCE, UNKNOWN, FeatureConfig
+from speechrec.doubt import Doubts
 from speechrec.errors import AudioError, ConfigError, SpeechrecError
 from speechrec.events import Event, EventFinder, find_events
 from speechrec.features import FrontEnd, clip_features
@@ -638,7 +639,7 @@ def arrays_in(value: object) -> Iterator[Array]:
             yield from arrays_in(item)
     elif isinstance(value, Event):
         yield from arrays_in((value.posteriors, value.clip))
-    elif isinstance(value, EventFinder | FrameRing):
+    elif isinstance(value, EventFinder | FrameRing | Doubts):
         yield from arrays_in(list(vars(value).values()))
 
 
