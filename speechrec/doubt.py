@@ -9,9 +9,10 @@ import numpy.typing as npt
 from speechrec.features import Array
 from speechrec.keyword_score import KeywordScore
 
-# Less confidence than this is no command, and so much is one. In between, every other window as far
-# from the middle of the sound as this is asked about, and the mean of all counts.
-_DOUBTED, _SURE = 0.2, 0.998
+# Less confidence than this is no command, and so much is one; before all windows have come in that
+# an answer is about as a rule, only so much. In between, every other window as far from the middle
+# of the sound as this is asked about, and the mean of all counts.
+_DOUBTED, _SURE, _SURE_EARLY = 0.2, 0.998, 0.9995
 _REACH_MS = 180
 
 Sound = TypeVar("Sound")
@@ -21,7 +22,7 @@ Windows = npt.NDArray[np.intp]
 class Doubts(Generic[Sound]):
     """Which windows of a stream a sound in doubt is asked about again, and when.
 
-    ``reach`` is how many windows they are from its middle at most.
+    ``reach`` is how many windows they are from its middle at most; ``asks_again`` as given.
 
     Args:
         labels: those of the posteriors.
@@ -30,22 +31,21 @@ class Doubts(Generic[Sound]):
 
     def __init__(self, labels: Sequence[str], *, hop_ms: float, asks_again: bool) -> None:
         self._score = KeywordScore(labels)
-        self._asks_again = asks_again
+        self.asks_again = asks_again
         self.reach = round(_REACH_MS / hop_ms) if asks_again else 0
         self._waiting: list[tuple[Sound, Windows]] = []
 
     def around(self, middle: int) -> Windows:
         """The windows that a sound in the middle of that one would be asked about again."""
-        if not self._asks_again:
-            return np.empty(0, dtype=np.intp)
         numbers = middle + np.arange(-self.reach, self.reach + 1, 2)
         return numbers[numbers >= 0]
 
-    def has(self, posteriors: Array) -> bool:
-        """Whether (labels,) first posteriors leave a doubt."""
+    def has(self, posteriors: Array, *, early: bool) -> bool:
+        """Whether (labels,) first posteriors leave a doubt, of all windows or of the early ones."""
         _, confidence = self._score(posteriors)
-        is_sure = confidence >= _SURE and self._score.is_clear(posteriors)
-        return self._asks_again and confidence >= _DOUBTED and not is_sure
+        sure = _SURE_EARLY if early else _SURE
+        is_sure = confidence >= sure and self._score.is_clear(posteriors)
+        return self.asks_again and confidence >= _DOUBTED and not is_sure
 
     def add(self, sound: Sound, windows: Windows) -> None:
         """Keep a sound until these windows have come in as a whole."""

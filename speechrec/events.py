@@ -3,12 +3,12 @@
 A window of one second slides over the sound in steps of the front end's hop. Where the centre of
 gravity of its energy passes through its middle, the window stands on a word as training clips do,
 and the network is asked; everywhere else nothing but energies is computed. Where its answer leaves
-a doubt, it is asked once more when more has come in. The same steps are made whatever the size of
-the blocks that come in, so the events are the same to the last bit.
+a doubt, it is asked again when more has come in, at most twice. The same steps are made whatever
+the size of the blocks that come in, so the events are the same to the last bit.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,37 +16,18 @@ import numpy.typing as npt
 
 from speechrec.doubt import Doubts
 from speechrec.errors import AudioError
+from speechrec.event import Event
 from speechrec.features import Array
 from speechrec.frame_ring import FrameRing
 from speechrec.gate import is_audible, word_extent
 from speechrec.placing import awaited_frames, block_samples, excess_energy, off_centre
 from speechrec.recognizer import Recognizer
-from speechrec.talk import TalkPrior, with_prior
+from speechrec.talk import TalkPrior
 
 # A window is on a word while its centre of gravity is within so many hops of the middle; that is
-# for three hops, and the mean of the three posteriors counts.
+# for three hops, and the mean of the three posteriors counts, or of the first two if that will do.
 _ALIGNED_HOPS = 1.5
-_AVERAGED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that stood in the middle of a window, word or not, and the network's answer.
-
-    ``centre``, ``start``, ``stop`` are samples of the stream: where its energy has its centre of
-    gravity and where it begins and ends. ``known`` is how many samples had come in when it was
-    answered, for the last time. ``power`` is that of its loudest 30 ms above the background.
-    ``posteriors`` is (labels,) float32, with the talk before it taken into account; ``clip``
-    (clip_samples,) float32 is what the network was asked about.
-    """
-
-    centre: int
-    start: int
-    stop: int
-    known: int
-    power: float
-    posteriors: Array
-    clip: Array
+_EARLY, _AVERAGED = 2, 3
 
 
 class _Window(NamedTuple):
@@ -85,9 +66,12 @@ class EventFinder:
         )
         # An answer looks back at the windows it is about, the second one over both its sides and
         # what had not come in at the first.
-        windows = _AVERAGED + 2 * self._doubts.reach
+        reach = self._doubts.reach
+        windows = _AVERAGED + 2 * reach
         self._look_back = windows + config.frames - self._awaited
         self._frames = FrameRing(recognizer.front_end, config.frames + windows)
+        # So far before the first window on a sound may be the first that it is asked about again.
+        self._before = reach + round(_ALIGNED_HOPS) if reach else 0
         # Before the first sample there is nothing; half a window of it lets a first word be in the
         # middle of one.
         self._lead = config.clip_samples // 2
@@ -155,6 +139,8 @@ class EventFinder:
             self._run.append(_Window(number, shift, excess))
             if len(self._run) == _AVERAGED:
                 events += self._answer()
+            elif len(self._run) == _EARLY and self._doubts.asks_again:
+                events += self._answer(early=True)
         return events
 
     def _clip(self, begin: int, heard: int) -> Array:
@@ -162,27 +148,31 @@ class EventFinder:
         clip = self._buffer[begin : begin + heard]
         return np.concatenate((clip, clip[::-1][: self._config.clip_samples - heard]))
 
-    def _answer(self) -> list[Event]:
+    def _answer(self, *, early: bool = False) -> list[Event]:
         """What the windows since the last answer have been about, unless it is in doubt.
 
-        They are not asked about before, since until now more of the first ones has been heard.
+        They are not asked about one by one, since with every step more of the first has been heard.
+        An early answer in doubt waits for the next window.
         """
         if not self._run:
             return []
-        run, self._run = self._run, []
-        self._answered = True
-        best = min(run, key=lambda window: abs(window.shift))
+        run = self._run
         numbers = np.array([window.number for window in run])
-        again = self._doubts.around(best.number + round(best.shift / self._hop))
         # With every step a window has been heard a frame further.
         heard = np.minimum(self._awaited + self._steps - 1 - numbers, self._config.frames)
-        posteriors = self._posteriors(numbers, heard, since=min([*numbers, *again]))
+        posteriors = self._posteriors(numbers, heard, since=max(0, run[0].number - self._before))
+        in_doubt = self._doubts.has(posteriors, early=early)
+        if early and in_doubt:
+            return []
+        self._run, self._answered = [], True
+        best = min(run, key=lambda window: abs(window.shift))
         alone = self._event(best, posteriors)
         prior = self._prior(alone.centre, alone.power, posteriors)
-        event = _with_prior(alone, prior)
-        if not self._doubts.has(posteriors):
+        event = alone.weighed(prior)
+        if not in_doubt:
             return [event]
-        self._doubts.add(_First(event, best, prior), again)
+        middle = best.number + round(best.shift / self._hop)
+        self._doubts.add(_First(event, best, prior), self._doubts.around(middle))
         return []
 
     def _answer_again(self) -> list[Event]:
@@ -190,9 +180,8 @@ class EventFinder:
         whole = self._steps - 1 - (self._config.frames - self._awaited)
         heard = np.array(self._config.frames)
         return [
-            _with_prior(
-                self._event(first.window, self._posteriors(again, heard, since=int(again[0]))),
-                first.prior,
+            self._event(first.window, self._posteriors(again, heard, since=int(again[0]))).weighed(
+                first.prior
             )
             for first, again in self._doubts.due(whole)
         ]
@@ -227,10 +216,6 @@ class EventFinder:
         vectors = self._frames.windows(numbers, heard)
         mean: Array = self._recognizer.stream_scores(vectors).mean(axis=0)
         return mean
-
-
-def _with_prior(event: Event, prior: Array) -> Event:
-    return replace(event, posteriors=with_prior(event.posteriors, prior))
 
 
 def find_events(

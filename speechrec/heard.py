@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from speechrec.errors import DatasetError
-from speechrec.events import Event
+from speechrec.event import Event
 from speechrec.features import Array
 from speechrec.labels import Command, read_labels
 from speechrec.mix import INFO_NAME

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from speechrec.config import Part
 from speechrec.errors import AudioError, DatasetError
-from speechrec.events import Event, find_events
+from speechrec.event import Event
+from speechrec.events import find_events
 from speechrec.keyword_score import KeywordScore
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from speechrec.errors import ConfigError
-from speechrec.events import Event, EventFinder
+from speechrec.event import Event
+from speechrec.events import EventFinder
 from speechrec.features import Array
 from speechrec.keyword_score import KeywordScore
 from speechrec.recognizer import Recognizer

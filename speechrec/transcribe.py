@@ -10,7 +10,8 @@ import numpy as np
 
 from speechrec.audio import Source, read_audio
 from speechrec.errors import AudioError, SpeechrecError
-from speechrec.events import Event, find_events
+from speechrec.event import Event
+from speechrec.events import find_events
 from speechrec.features import Array
 from speechrec.keyword_score import KeywordScore
 from speechrec.recognizer import Prediction, Recognizer, Uncertainty

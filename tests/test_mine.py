@@ -12,7 +12,8 @@ from conftest import speak
 from speechrec.config import UNKNOWN, DataConfig
 from speechrec.dataset import plan_dataset
 from speechrec.errors import DatasetError
-from speechrec.events import Event, find_events
+from speechrec.event import Event
+from speechrec.events import find_events
 from speechrec.keyword_score import KeywordScore
 from speechrec.mine import Mined, mine
 from speechrec.negatives import find_negatives

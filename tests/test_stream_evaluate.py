@@ -13,7 +13,7 @@ from conftest import speak
 
 from speechrec.config import SILENCE, UNKNOWN
 from speechrec.errors import AudioError, DatasetError
-from speechrec.events import Event
+from speechrec.event import Event
 from speechrec.heard import HeardRecording, hear_folder
 from speechrec.labels import Command, write_labels
 from speechrec.recognizer import Recognizer
