@@ -178,13 +178,11 @@ class EventFinder:
     def _answer_again(self) -> list[Event]:
         """The events in doubt of whose windows the last has just come in as a whole."""
         whole = self._steps - 1 - (self._config.frames - self._awaited)
-        heard = np.array(self._config.frames)
-        return [
-            self._event(first.window, self._posteriors(again, heard, since=int(again[0]))).weighed(
-                first.prior
-            )
-            for first, again in self._doubts.due(whole)
-        ]
+        heard, events = np.array(self._config.frames), list[Event]()
+        for first, again in self._doubts.due(whole):
+            posteriors = self._posteriors(again, heard, since=int(again[0]))
+            events.append(self._event(first.window, posteriors).weighed(first.prior))
+        return events
 
     def _event(self, window: _Window, posteriors: Array) -> Event:
         """What stands in the middle of a window, as far as that has come in by now."""
