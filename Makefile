@@ -84,7 +84,7 @@ runs/voices: | $(VENV)/.installed
 runs/features-voices: | runs/mined runs/voices
 	$(EXTRACT) --also runs/voices --out $@
 runs/voices-held-out: | $(VENV)/.installed
-	$(VOICES) --held-out --phrases 5000 --near-misses 0.3 --foreign-phrases 4000 --out $@
+	$(VOICES) --held-out --phrases 15000 --near-misses 0.3 --foreign-phrases 12000 --in-turn 3 --out $@
 
 # The rest is used again only where nothing that it was made of has changed.
 clean-model:
