@@ -22,7 +22,8 @@ Windows = npt.NDArray[np.intp]
 class Doubts(Generic[Sound]):
     """Which windows of a stream a sound in doubt is asked about again, and when.
 
-    ``reach`` is how many windows they are from its middle at most; ``asks_again`` as given.
+    ``reach`` is how many windows they are from its middle at most; ``asks_again`` says whether
+    there are any.
 
     Args:
         labels: those of the posteriors.
@@ -31,8 +32,9 @@ class Doubts(Generic[Sound]):
 
     def __init__(self, labels: Sequence[str], *, hop_ms: float, asks_again: bool) -> None:
         self._score = KeywordScore(labels)
-        self.asks_again = asks_again
         self.reach = round(_REACH_MS / hop_ms) if asks_again else 0
+        # Where hops are so long there is nothing around a sound to ask about.
+        self.asks_again = self.reach > 0
         self._waiting: list[tuple[Sound, Windows]] = []
 
     def around(self, middle: int) -> Windows:
