@@ -57,6 +57,7 @@ bench: $(VENV)/.installed
 # stream's windows look like.
 EXTRACT := $(BIN)/speechrec extract data/speech_commands --config configs/commands-en.toml \
 	--unknown runs/mined
+AN4_SPEAKER := '^[^-]+-([^-]+)-'
 VOICES := $(BIN)/speechrec synth --voices 150 --others ''
 PHRASES := 36000
 FOREIGN := 28000
@@ -69,7 +70,8 @@ model: $(VENV)/.installed runs/mined runs/features-voices runs/voices-held-out
 	$(BIN)/speechrec train --resume --features runs/features --out runs/commands-en \
 	    --teacher runs/teacher-0 --teacher runs/teacher-1 --set export.int8=true
 	$(BIN)/speechrec calibrate runs/commands-en --negatives runs/voices-held-out/_unknown_
-	$(BIN)/speechrec mix --features runs/features --negatives data/negative_speech --out runs/mix
+	$(BIN)/speechrec mix --features runs/features --negatives data/negative_speech \
+	    --speaker-pattern $(AN4_SPEAKER) --out runs/mix
 	$(BIN)/python scripts/model_card.py runs/commands-en/commands-en.speechrec \
 	    --besides "the network for streams: synthetic voices (SVOX Pico, eSpeak NG, Hibari), \
 	$(PHRASES) English phrases, with many near-misses of commands, and $(FOREIGN) foreign ones"
@@ -77,7 +79,7 @@ model: $(VENV)/.installed runs/mined runs/features-voices runs/voices-held-out
 # Folders that are there as a whole or not at all.
 runs/mined: | $(VENV)/.installed
 	$(BIN)/speechrec mine data/negative_speech --part training --least 0 \
-	    --speaker-pattern '^[^-]+-([^-]+)-' --model commands-en --out $@
+	    --speaker-pattern $(AN4_SPEAKER) --model commands-en --out $@
 runs/voices: | $(VENV)/.installed
 	$(VOICES) --seed 1 --phrases $(PHRASES) --near-misses 0.5 --foreign-phrases $(FOREIGN) \
 	    --in-turn 4 --out $@

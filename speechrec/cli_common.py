@@ -13,6 +13,13 @@ ModelOption = Annotated[
         help="Recogniser file; default: $SPEECHREC_MODEL, the newest under runs/, or commands-en."
     ),
 ]
+NegativesPattern = Annotated[
+    str,
+    typer.Option(
+        help="Regular expression whose group is the speaker in the names of --negatives, e.g. "
+        "'-([a-z]+)-'; default: what is before _nohash_, or every file its own."
+    ),
+]
 PatternOption = Annotated[
     str | None,
     typer.Option(help=r"Regular expression whose group is the speaker, e.g. '^\d_([a-z]+)_'."),

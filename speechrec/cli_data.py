@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from speechrec.cli_common import NegativesPattern
 from speechrec.config import Part
 from speechrec.errors import ConfigError
 from speechrec.mix_config import MixConfig
@@ -17,13 +18,17 @@ def mix(
     features: Annotated[Path, typer.Option(help="Feature store whose clips to use.")] = Path(
         "runs/features"
     ),
-    part: Annotated[Part, typer.Option(help="Part of the store.")] = "testing",
+    part: Annotated[
+        Part,
+        typer.Option(
+            help="Part of the store, and of the speakers of --negatives: a quarter of these each "
+            "for validation and testing, by their hash."
+        ),
+    ] = "testing",
     negatives: Annotated[
         Path | None, typer.Option(help="Folder of speech without commands.")
     ] = None,
-    speaker_pattern: Annotated[
-        str, typer.Option(help="Regular expression: the speaker in the names of --negatives.")
-    ] = r"^[^-]+-([^-]+)-",
+    speaker_pattern: NegativesPattern = "",
     noise: Annotated[
         Path | None, typer.Option(help="Folder of noise recordings instead of made-up noise.")
     ] = None,

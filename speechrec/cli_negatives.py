@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from speechrec.cli_common import ModelOption, choose_model, say
+from speechrec.cli_common import ModelOption, NegativesPattern, choose_model, say
 from speechrec.config import Part
 from speechrec.errors import ConfigError
 
@@ -15,9 +15,6 @@ NegativesPart = Annotated[
         help="Only speakers of this part: a quarter each for validation and testing, by their hash."
     ),
 ]
-SpeakerPattern = Annotated[
-    str, typer.Option(help=r"Regular expression whose group is the speaker, e.g. '-([a-z]+)-'.")
-]
 
 
 def calibrate(
@@ -26,7 +23,7 @@ def calibrate(
     target_fa_per_hour: Annotated[
         float, typer.Option(help="False alarms an hour, all commands together.")
     ] = 0.5,
-    speaker_pattern: SpeakerPattern = "",
+    speaker_pattern: NegativesPattern = "",
     part: NegativesPart = None,
     out: Annotated[
         Path | None, typer.Option(help="Recogniser file to write; default: the same file.")
@@ -47,8 +44,10 @@ def calibrate(
     shipped = {each.resolve() for each in locate.installed_models().values()}
     if (out or path).resolve() in shipped:
         raise ConfigError(
-            f"{path}: came with speechrec and is left as it is; name a copy with --out"
+            f"{out or path}: came with speechrec and is left as it is; name a copy with --out"
         )
+    if out and out.is_dir():
+        raise ConfigError(f"--out: expected the name of a recogniser file, got the folder {out}")
     recognizer = Recognizer.load(path)
     found = find_negatives(negatives, part=part, speaker_pattern=speaker_pattern)
     with console.clips_progress("listening") as progress:
@@ -75,7 +74,7 @@ def mine(
         float,
         typer.Option(min=0, max=1, help="Confidence from which on a clip is kept; 0 keeps all."),
     ] = 0.1,
-    speaker_pattern: SpeakerPattern = "",
+    speaker_pattern: NegativesPattern = "",
     part: NegativesPart = None,
 ) -> None:
     """Turn false alarms into training data: clips for the next extract --unknown."""

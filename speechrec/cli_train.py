@@ -67,7 +67,10 @@ def train(
     features: Annotated[Path, typer.Option(help="Feature store.")] = Path("runs/features"),
     out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("runs/default"),
     model: Annotated[str | None, typer.Option(help="Network: dense or cnn.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training part.")] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Passes over the training part; train.least_steps may make them more."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and dropout.")] = None,
     resume: Annotated[
         bool | None,

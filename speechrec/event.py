@@ -12,7 +12,8 @@ class Event:
 
     ``centre``, ``start``, ``stop`` are samples of the stream: where its energy has its centre of
     gravity and where it begins and ends. ``known`` is how many samples had come in when it was
-    answered, for the last time. ``power`` is that of its loudest 30 ms above the background.
+    answered, for the last time. ``power`` is that of its loudest 30 ms above the background, see
+    `placing.excess_energy`; it compares sounds of one stream.
     ``posteriors`` is (labels,) float32, with the talk before it taken into account; ``clip``
     (clip_samples,) float32 is what the network was asked about.
     """

@@ -8,7 +8,11 @@ from speechrec.placing import mirrored_frames
 
 
 class FrameRing:
-    """The last frames of a stream; frame n stands in row n modulo the rows."""
+    """The last frames of a stream; frame n stands in row n modulo the rows.
+
+    So what is asked for must be among the last ``rows`` frames, and nothing before a place to fill
+    from is asked for afterwards, unless it was there by then.
+    """
 
     def __init__(self, front_end: FrontEnd, rows: int) -> None:
         self._front_end, self._config = front_end, front_end.config

@@ -10,7 +10,7 @@ from typing import TextIO
 
 import numpy as np
 
-from speechrec.errors import ConfigError
+from speechrec.errors import AudioError, ConfigError
 from speechrec.stream import Detection, Detector
 from speechrec.wav import Samples
 
@@ -35,13 +35,19 @@ def listen(
     Raises:
         AudioError: the sound cannot be read any more; what was heard before has been reported.
     """
-    for block in blocks:
-        for found in detector.push(block):
-            on_detection(found)
-        if len(block):
-            on_level(level_db(block))
+    broken: AudioError | None = None
+    try:
+        for block in blocks:
+            for found in detector.push(block):
+                on_detection(found)
+            if len(block):
+                on_level(level_db(block))
+    except AudioError as error:
+        broken = error
     for found in detector.finish():
         on_detection(found)
+    if broken:
+        raise broken
 
 
 def level_db(samples: Samples) -> float:

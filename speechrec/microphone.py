@@ -87,7 +87,16 @@ class Microphone:
         self._stream.close()
 
     def __iter__(self) -> Iterator[Samples]:
-        return resampled(self._recorded(), self._rate_hz, self._wanted_hz)
+        """Blocks until the device stops by itself, as one that is unplugged does.
+
+        Raises:
+            AudioError: it has; all that was recorded has come before.
+        """
+        yield from resampled(self._recorded(), self._rate_hz, self._wanted_hz)
+        raise AudioError(
+            "unreadable",
+            "microphone: expected sound until Ctrl-C, the device stopped; is it still plugged in?",
+        )
 
     def _recorded(self) -> Iterator[Samples]:
         while (block := self._blocks.get()) is not None:

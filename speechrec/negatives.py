@@ -51,7 +51,13 @@ def find_negatives(
     chosen = [item for item in found if part is None or _part(item.speaker) == part]
     if not chosen:
         whose = f" by speakers of the {part} part" if part and files else ""
-        raise DatasetError(f"{source}: expected recordings without commands{whose}, found none")
+        cure = (
+            f" among {len(files)} files: more speakers are needed, see --speaker-pattern and --part"
+            if whose else ""
+        )  # fmt: skip
+        raise DatasetError(
+            f"{source}: expected recordings without commands{whose}, found none{cure}"
+        )
     return chosen
 
 

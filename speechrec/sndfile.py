@@ -37,18 +37,25 @@ def read_info(path: Path) -> SoundInfo:
     """Length, rate and channels without decoding the sound.
 
     Raises:
-        AudioError: the file is missing or no sound.
+        AudioError: the file is missing, no sound, or does not say how long it is.
     """
     import soundfile
 
     regular_size(path)
     try:
-        info = soundfile.info(os.fspath(path))
+        with soundfile.SoundFile(os.fspath(path)) as file:
+            frames = known_frames(file) if file.frames else 0
+            rate_hz, channels = file.samplerate, file.channels
     except soundfile.LibsndfileError as error:
         raise AudioError("not_audio", f"{path}: expected a sound file: {_reason(error)}") from error
     except UnicodeEncodeError as error:
         raise AudioError("unreadable", f"{path}: expected a name in UTF-8; rename it") from error
-    return SoundInfo(info.frames / info.samplerate, info.samplerate, info.channels)
+    if frames is None:
+        raise AudioError(
+            "unreadable",
+            f"{path}: expected a header that says how long it is; save it as WAV",
+        )
+    return SoundInfo(frames / rate_hz, rate_hz, channels)
 
 
 @cache

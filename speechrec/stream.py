@@ -55,7 +55,10 @@ class Decider:
         self._last = -self._refractory
 
     def __call__(self, event: Event) -> Detection | None:
-        """What an event is, in the order of the stream; None if it is no command."""
+        """What an event is, or None if it is no command.
+
+        Events come in the order of their answers, so one in doubt may lie before the last command.
+        """
         if not self._score.is_clear(event.posteriors):
             return None
         label, confidence = self._score(event.posteriors)
@@ -63,7 +66,7 @@ class Decider:
         # A confidence may be rounded to 1, which must not be enough where 1 is asked for.
         if confidence < threshold or threshold >= 1:
             return None
-        if event.centre - self._last < self._refractory:
+        if abs(event.centre - self._last) < self._refractory:
             return None
         self._last = event.centre
         start_s, end_s, known_s = (

@@ -199,7 +199,7 @@ class ExportConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """All stages' settings; the file of a run holds only what differs from these defaults."""
+    """All stages' settings; a file for `--config` holds only what differs from these defaults."""
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     data: DataConfig = field(default_factory=DataConfig)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +180,8 @@ def _speech(
     prediction = (
         recognizer.decide(spotted.best.posteriors) if spotted.best else recognizer.predict(silence)
     )
+    # Streams have thresholds of their own.
+    prediction = replace(prediction, accepted=bool(spotted.detections))
     uncertainty = recognizer.uncertainty(clip, passes=passes, seed=seed) if passes else None
     return Heard(path, prediction, round(spotted.seconds, 6), uncertainty, spotted.detections)
 

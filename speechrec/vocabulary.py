@@ -39,7 +39,8 @@ def phrases(
 
     Args:
         near_share: share of the words that are near-misses: no more than half of a keyword's
-            sounds are other sounds in them, left out or put in ("now" for "no", "star" for "stop").
+            sounds, rounded up, are other sounds in them, left out or put in ("now" for "no", "star"
+            for "stop").
         held_out: words that are never said otherwise: the next 16,000.
 
     Raises:

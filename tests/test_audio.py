@@ -476,6 +476,18 @@ def test_info_is_what_the_header_says(kind: str, tmp_path: Path) -> None:
     assert (info.duration_s, info.rate_hz, info.channels) == (0.5, 44_100, 2)
 
 
+def test_info_of_a_sound_without_a_length_is_a_fault(tmp_path: Path) -> None:
+    """A FLAC from a pipe does not say how long it is, which is not for ever."""
+    flac = bytearray(encode(tone(22_050), 44_100, kind="FLAC"))
+    # The 36 bits of STREAMINFO that hold the number of samples, 0 where it is not known.
+    flac[21] &= 0xF0
+    flac[22:26] = bytes(4)
+    path = tmp_path / "piped.flac"
+    path.write_bytes(flac)
+    with pytest.raises(AudioError, match=r"piped\.flac: expected a header that says how long"):
+        read_info(path)
+
+
 def test_info_of_no_sound_is_a_fault(tmp_path: Path) -> None:
     """Asking for the length of a text file names the file and its kind of fault."""
     path = tmp_path / "notes.wav"

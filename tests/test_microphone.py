@@ -88,7 +88,15 @@ def device(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def heard(name: str | None) -> tuple[np.ndarray, Microphone]:
     with Microphone(name, sample_rate_hz=16_000) as microphone:
-        return np.concatenate(list(microphone)), microphone
+        return np.concatenate(recorded(microphone)), microphone
+
+
+def recorded(microphone: Microphone) -> list[np.ndarray]:
+    """All blocks until the device stops, which is an error."""
+    blocks = []
+    with pytest.raises(AudioError, match="the device stopped"):
+        blocks.extend(microphone)
+    return blocks
 
 
 def test_every_sample_arrives(device: ModuleType) -> None:
@@ -120,7 +128,7 @@ def test_a_full_queue_is_an_overrun_and_the_end_still_comes(
     with Microphone(None, sample_rate_hz=16_000) as microphone:
         assert FakeStream.last is not None
         FakeStream.last._thread.join()
-        blocks = list(microphone)
+        blocks = recorded(microphone)
     # Of 63 blocks five are kept, the last of them given up for the end.
     assert microphone.overruns == 58
     assert len(blocks) == 4
@@ -147,7 +155,8 @@ def test_a_loop_back_gives_what_the_file_gives(
     of_file = CliRunner().invoke(app, ["predict", *model, str(stream_file)])
     monkeypatch.setattr(FakeStream, "wave", soundfile.read(stream_file, dtype="float32")[0])
     live = CliRunner().invoke(app, ["listen", *model, "--device", "usb"])
-    assert live.exit_code == 0, live.output
+    assert live.exit_code == 1
+    assert isinstance(live.exception, AudioError)
     wanted = json.loads(of_file.stdout)["detections"]
     assert [json.loads(line) for line in live.stdout.splitlines()] == wanted
     assert wanted

@@ -674,7 +674,7 @@ def test_command(call: Call, feature_store: Path, tmp_path: Path) -> None:
 
 
 def test_command_with_other_speech(call: Call, feature_store: Path, tmp_path: Path) -> None:
-    """Other speech is of speakers of the part, by the middle of its files' names, and babbles."""
+    """Other speech is of speakers of the part, by a pattern for its files' names, and babbles."""
     for n, take in itertools.product(range(40), "ab"):
         path = tmp_path / "speech" / f"an{n}-s{n}-{take}.wav"
         path.parent.mkdir(exist_ok=True)
@@ -682,6 +682,7 @@ def test_command_with_other_speech(call: Call, feature_store: Path, tmp_path: Pa
     code, _, _ = call(
         "--features", feature_store, "--negatives", "speech", "--recordings", "3", "--snr", "0",
         "--minutes", "0.3", "--pause", "0.1,0.1", "--negative-share", "0.5", "--overlap-share", "1",
+        "--speaker-pattern", "^[^-]+-([^-]+)-",
     )  # fmt: skip
     assert code == 0
     found = rows(tmp_path / "data" / "mix")

@@ -216,6 +216,16 @@ def test_no_such_rate(recogniser_file: Path, negatives: Path, rate: str) -> None
     assert "--target-fa-per-hour" in str(done.exception)
 
 
+def test_a_folder_is_no_recogniser_file(
+    recogniser_file: Path, negatives: Path, tmp_path: Path
+) -> None:
+    """A folder for --out is refused before hours of sound are listened to."""
+    command = ["calibrate", str(recogniser_file), "--negatives", str(negatives / "none")]
+    done = CliRunner().invoke(app, [*command, "--out", str(tmp_path)])
+    assert done.exit_code != 0
+    assert "--out: expected the name of a recogniser file" in str(done.exception)
+
+
 def test_the_recogniser_of_the_package_is_left_alone(negatives: Path) -> None:
     """What came with the package is not written to; a copy is asked for."""
     done = CliRunner().invoke(app, ["calibrate", "commands-en", "--negatives", str(negatives)])

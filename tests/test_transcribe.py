@@ -202,6 +202,19 @@ def test_the_second_most_like_a_command_decides(
     assert heard.prediction.confidence == max(heard.prediction.scores.values())
 
 
+@pytest.mark.parametrize(("threshold", "accepted"), [(0.5, True), (1.0, False)])
+def test_a_longer_sound_is_acted_on_where_a_stream_would(
+    tmp_path: Path, recognizer: Recognizer, rng: np.random.Generator, threshold: float,
+    accepted: bool, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Of a sound that has detections the thresholds for streams count, not that for clips."""
+    thresholds = dict.fromkeys(recognizer.keywords, threshold)
+    monkeypatch.setattr(recognizer, "stream_thresholds", thresholds)
+    heard = transcribe(recognizer, written(tmp_path, words("rise", seconds=3, rng=rng)), "a")
+    assert heard.prediction.label == "rise"
+    assert heard.prediction.accepted == accepted == bool(heard.detections)
+
+
 def test_long_silence(tmp_path: Path, recognizer: Recognizer) -> None:
     """Where nothing could be a word, the answer is what the network says of silence."""
     heard = transcribe(recognizer, written(tmp_path, np.zeros(64_000, np.float32)), "a", passes=3)
