@@ -229,7 +229,7 @@ def _decode_bytes(data: bytes, name: str) -> Decoded:
     if is_wav(data):
         layout = wav_layout(data, name)
         sndfile.check_rate(layout.rate_hz, name)
-        sndfile.check_length(layout.frames, layout.rate_hz, name)
+        sndfile.check_length(layout.frames, layout.rate_hz, name, channels=layout.channels)
         samples = decode_pcm(data, layout)
         if samples is not None:
             integer = layout.tag == PCM

@@ -15,6 +15,9 @@ open recogniser files from people you would take a model from.
 import hashlib
 import io
 import json
+import os
+import stat
+import tokenize
 import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -128,7 +131,7 @@ def read_bundle(path: Path) -> Bundle:
         features_hash = manifest["features_hash"]
     except (
         ConfigError, KeyError, TypeError, ValueError, EOFError, MemoryError, OverflowError,
-        AttributeError
+        AttributeError, SyntaxError, tokenize.TokenError
     ) as error:  # fmt: skip
         raise BundleError(f"{path}: its manifest is not usable: {error}") from error
     problem = "front-end settings do not match their hash"
@@ -195,6 +198,10 @@ def _problem(bundle: Bundle) -> str:
 def _read_members(path: Path) -> dict[str, bytes]:
     """The members, each within its size limit and stored as is."""
     try:
+        status = os.stat(path)
+        is_file = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
+        if not is_file or status.st_size > 2 * sum(_LIMITS.values()):
+            raise BundleError(f"{path}: expected a recogniser file, got a device, pipe or giant")
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
             names = sorted(info.filename for info in infos)

@@ -8,7 +8,7 @@ import typer
 
 from speechrec.cli_common import ModelOption, PatternOption, choose_model, refuse_given, say
 from speechrec.config import Part
-from speechrec.errors import DatasetError
+from speechrec.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
     from speechrec.recognizer import Recognizer
@@ -39,6 +39,8 @@ def evaluate(
     from speechrec.recognizer import Recognizer
     from speechrec.report import to_html, to_text
 
+    if html is not None and html.exists() and html.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--html: expected the name of a page, {html} is something else")
     if stream or recordings is not None:
         refuse_given(context, "features", "part", why="is for feature stores")
     if stream or recordings is None:

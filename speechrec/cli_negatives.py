@@ -31,7 +31,7 @@ def calibrate(
 ) -> None:
     """Set each command's threshold in a stream from its false alarms in sound without commands."""
     from speechrec import console, locate
-    from speechrec.bundle import update_bundle
+    from speechrec.bundle import SUFFIX, update_bundle
     from speechrec.negatives import find_negatives
     from speechrec.recognizer import Recognizer
     from speechrec.thresholds import choose_thresholds, count_false_alarms
@@ -46,8 +46,10 @@ def calibrate(
         raise ConfigError(
             f"{out or path}: came with speechrec and is left as it is; name a copy with --out"
         )
-    if out and out.is_dir():
-        raise ConfigError(f"--out: expected the name of a recogniser file, got the folder {out}")
+    if out and out.exists() and not (out.is_file() and out.suffix == SUFFIX):
+        raise ConfigError(
+            f"--out: expected the name of a new or earlier recogniser file, {out} is something else"
+        )
     recognizer = Recognizer.load(path)
     found = find_negatives(negatives, part=part, speaker_pattern=speaker_pattern)
     with console.clips_progress("listening") as progress:

@@ -67,6 +67,11 @@ class FeatureConfig:
         for name in ("clip_ms", "window_ms", "hop_ms", "bands", "frames", "log_offset"):
             value = getattr(self, name)
             require(0 < value < 1e6, f"features.{name}: expected 0 < value < 1e6, got {value}")
+        # Anything near the smallest float32 would be none, and silence without a logarithm.
+        require(
+            self.log_offset >= 1e-30,
+            f"features.log_offset: expected 1e-30 or more, got {self.log_offset}",
+        )
         require(
             self.bands * self.frames == 1024,
             f"features: bands * frames is 1024 in this project, got {self.bands} * {self.frames}",

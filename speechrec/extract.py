@@ -75,7 +75,8 @@ def extract(
     Raises:
         SpeechrecError: nothing usable, a speaker in two parts, or the first bad file if ``strict``.
     """
-    refuse_content(folder, marker=store.INFO_NAME, what="a feature store")
+    read = filter(None, (source, unknown, also))
+    refuse_content(folder, marker=store.INFO_NAME, what="a feature store", read=read)
     # A link stays one: what it points to is replaced.
     folder = folder.resolve() if folder.is_symlink() else folder
     mel_filterbank(config.features)

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,23 @@ def write_json(target: Path, value: Any) -> None:
     write_text(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def refuse_content(folder: Path, *, marker: str = "", what: str = "") -> None:
+def refuse_content(
+    folder: Path, *, marker: str = "", what: str = "", read: Iterable[Path] = ()
+) -> None:
     """Refuse to write over a folder, unless a file in it shows that it is an earlier result.
+
+    Args:
+        read: what the new result is made of, which must not be lost with the earlier one.
 
     Raises:
         DatasetError: there is something else in it, or somebody: the current folder.
     """
+    inside = [path for path in read if path.resolve().is_relative_to(folder.resolve())]
+    if inside:
+        raise DatasetError(
+            f"{folder}: expected a folder apart from what is read, {inside[0]} is in it; "
+            "choose another --out"
+        )
     if Path.cwd().is_relative_to(folder.resolve()):
         raise DatasetError(
             f"{folder}: expected a folder to make or replace, got the current one or one around "

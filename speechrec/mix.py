@@ -83,7 +83,8 @@ def mix(
     """
     rows: list[dict[str, Any]] = []
     used = Counter[int]()
-    refuse_content(out, marker=INFO_NAME, what="an earlier mix")
+    read = (*noises, *(item.path for item in negatives))
+    refuse_content(out, marker=INFO_NAME, what="an earlier mix", read=read)
     with new_folder(out) as folder:
         made = itertools.islice(scenes(clips, config, negatives=negatives), config.recordings)
         for number, scene in enumerate(made):

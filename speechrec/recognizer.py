@@ -168,10 +168,16 @@ class Recognizer:
         return _calibrated(self._network.scores(x), self.temperature)
 
     def stream_scores(self, x: Array) -> Array:
-        """As `scores`, by the network for streams where the file has one."""
+        """As `scores`, by the network for streams where the file has one.
+
+        Raises:
+            BundleError: they are no numbers.
+        """
         if self._stream_network is None:
             return self.scores(x)
-        return _calibrated(self._stream_network.scores(x), self._stream_temperature)
+        scores = self._stream_network.scores(x)
+        _require_numbers(scores)
+        return _calibrated(scores, self._stream_temperature)
 
     @property
     def has_stream_network(self) -> bool:
@@ -195,10 +201,7 @@ class Recognizer:
         Raises:
             BundleError: they are no numbers, as only a damaged recogniser gives them.
         """
-        if not np.isfinite(posteriors).all():
-            raise BundleError(
-                "expected posteriors from 0 to 1, the recogniser's network gave NaN; train it again"
-            )
+        _require_numbers(posteriors)
         scores = self._by_label(posteriors)
         label, confidence = next(iter(scores.items()))
         accepted = is_keyword(label) and confidence >= self.threshold
@@ -229,6 +232,13 @@ class Recognizer:
     def _by_label(self, posteriors: npt.NDArray[np.floating[Any]]) -> dict[str, float]:
         order = np.argsort(-posteriors, kind="stable")
         return {self.labels[index]: float(posteriors[index]) for index in order}
+
+
+def _require_numbers(posteriors: npt.NDArray[np.floating[Any]]) -> None:
+    if not np.isfinite(posteriors).all():
+        raise BundleError(
+            "expected posteriors from 0 to 1, the recogniser's network gave NaN; train it again"
+        )
 
 
 def _calibrated(posteriors: Array, temperature: float) -> Array:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from soundfile import SoundFile
 
 MAX_SECONDS = 600.0
+# A gigabyte of float32.
+_MOST_SAMPLES = 1 << 28
 MIN_RATE_HZ, MAX_RATE_HZ = 4000, 768_000
 BLOCK_FRAMES = 1 << 16
 
@@ -170,13 +172,13 @@ def read_segment(
         rate = int(file.samplerate)
         if (wanted := duration_s) is None and (total := known_frames(file)) is not None:
             wanted = total / rate - offset_s
-        check_length(round((wanted or 0) * rate), rate, name)
+        check_length(round((wanted or 0) * rate), rate, name, channels=file.channels)
         blocks: list[Samples] = [np.zeros((0, file.channels), np.float32)]
         count = 0
         for block in decoded_blocks(file, name, offset_s=offset_s, duration_s=duration_s):
             blocks.append(block)
             count += len(block)
-            check_length(count, rate, name)
+            check_length(count, rate, name, channels=file.channels)
     return np.concatenate(blocks).T, rate
 
 
@@ -233,11 +235,17 @@ def check_rate(rate_hz: int, name: str) -> None:
         )
 
 
-def check_length(frames: int, rate_hz: int, name: str) -> None:
+def check_length(frames: int, rate_hz: int, name: str, *, channels: int) -> None:
     """Refuse a sound that would not fit in memory as a whole."""
     if frames > MAX_SECONDS * rate_hz:
         raise AudioError(
             "too_long", f"{name}: expected at most {MAX_SECONDS:g} s of sound; cut it into pieces"
+        )
+    if frames * channels > _MOST_SAMPLES:
+        raise AudioError(
+            "too_long",
+            f"{name}: expected at most {_MOST_SAMPLES >> 20} million samples of all channels; "
+            "cut it into pieces",
         )
 
 

@@ -291,6 +291,19 @@ def test_a_missing_file_is_called_missing(tmp_path: Path) -> None:
         assert caught.value.kind == "missing"
 
 
+@pytest.mark.parametrize("kind", ["WAV", "FLAC"])
+def test_many_channels_do_not_fill_the_memory(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is compressed to little may be gigabytes: samples of all channels are limited."""
+    monkeypatch.setattr("speechrec.sndfile._MOST_SAMPLES", 7 * 1000)
+    path = tmp_path / "sound"
+    path.write_bytes(encode(tone(1001, channels=7), 16_000, kind=kind))
+    with pytest.raises(AudioError, match="samples of all channels") as caught:
+        decode(path)
+    assert caught.value.kind == "too_long"
+
+
 def test_an_endless_stream_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream is read up to a limit, not into all memory."""
     monkeypatch.setattr(audio, "WHOLE_FILE_BYTES", 1 << 20)

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -484,6 +485,12 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_folder(tmp_path: Path) -> None:
     """A folder is refused as something that cannot be read."""
     refused(tmp_path, "cannot be read")
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    """A pipe would never end, and a device neither."""
+    os.mkfifo(tmp_path / "pipe")
+    refused(tmp_path / "pipe", "got a device, pipe or giant")
 
 
 def test_stream_thresholds_are_optional(tmp_path: Path, good: Path) -> None:

@@ -106,7 +106,8 @@ WRONG = [
     ("features.sample_rate_hz", 7999), ("features.sample_rate_hz", 48_001),
     ("features.sample_rate_hz", 16_000.0), ("features.window_ms", 0), ("features.window_ms", -64),
     ("features.window_ms", 1e305), ("features.hop_ms", 0.01), ("features.clip_ms", 10**400),
-    ("features.clip_ms", 1000.0), ("features.log_offset", 0), ("features.log_offset", NAN),
+    ("features.clip_ms", 1000.0), ("features.log_offset", 0), ("features.log_offset", 1e-50),
+    ("features.log_offset", NAN),
 ]  # fmt: skip
 
 

@@ -160,3 +160,13 @@ def test_the_current_folder_is_not_replaced(
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(DatasetError, match="got the current one or one around it"):
         refuse_content(Path(name))
+
+
+def test_what_is_read_is_not_replaced(tmp_path: Path) -> None:
+    """A result must not take the place of a folder that it is made from, or is around it."""
+    (tmp_path / "old" / "recordings").mkdir(parents=True)
+    (tmp_path / "old" / "done.json").touch()
+    refuse_content(tmp_path / "old", marker="done.json", read=[tmp_path / "elsewhere"])
+    for inside in ("old", "old/recordings"):
+        with pytest.raises(DatasetError, match="apart from what is read"):
+            refuse_content(tmp_path / "old", marker="done.json", read=[tmp_path / inside])

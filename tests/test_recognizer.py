@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import flatbuffers
@@ -399,3 +400,13 @@ def test_posteriors_that_are_no_numbers_are_an_error(recognizer: Recognizer) -> 
     """A damaged network's NaN is told, and not passed on as a confidence."""
     with pytest.raises(BundleError, match="gave NaN"):
         recognizer.decide(np.full(len(recognizer.labels), np.nan, np.float32))
+
+
+def test_a_damaged_stream_network_is_not_silence(recogniser_file: Path) -> None:
+    """NaN in a stream is told as well: nothing heard would look like a quiet room."""
+    recognizer = Recognizer.load(recogniser_file)
+    recognizer.__dict__["_stream_network"] = SimpleNamespace(
+        scores=lambda x: np.full((len(x), len(recognizer.labels)), np.nan, np.float32)
+    )
+    with pytest.raises(BundleError, match="gave NaN"):
+        recognizer.stream_scores(np.zeros((1, 1024), np.float32))

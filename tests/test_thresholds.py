@@ -216,14 +216,15 @@ def test_no_such_rate(recogniser_file: Path, negatives: Path, rate: str) -> None
     assert "--target-fa-per-hour" in str(done.exception)
 
 
-def test_a_folder_is_no_recogniser_file(
-    recogniser_file: Path, negatives: Path, tmp_path: Path
+@pytest.mark.parametrize("name", ["", "a.wav"])
+def test_nothing_but_a_recogniser_is_written_over(
+    recogniser_file: Path, negatives: Path, name: str
 ) -> None:
-    """A folder for --out is refused before hours of sound are listened to."""
-    command = ["calibrate", str(recogniser_file), "--negatives", str(negatives / "none")]
-    done = CliRunner().invoke(app, [*command, "--out", str(tmp_path)])
+    """A folder or a recording for --out is refused before hours of sound are listened to."""
+    command = ["calibrate", str(recogniser_file), "--negatives", str(negatives)]
+    done = CliRunner().invoke(app, [*command, "--out", str(negatives / name)])
     assert done.exit_code != 0
-    assert "--out: expected the name of a recogniser file" in str(done.exception)
+    assert "--out: expected the name of a new or earlier recogniser file" in str(done.exception)
 
 
 def test_the_recogniser_of_the_package_is_left_alone(negatives: Path) -> None:
