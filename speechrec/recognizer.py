@@ -174,10 +174,11 @@ class Recognizer:
             BundleError: they are no numbers.
         """
         if self._stream_network is None:
-            return self.scores(x)
-        scores = self._stream_network.scores(x)
+            scores = self.scores(x)
+        else:
+            scores = _calibrated(self._stream_network.scores(x), self._stream_temperature)
         _require_numbers(scores)
-        return _calibrated(scores, self._stream_temperature)
+        return scores
 
     @property
     def has_stream_network(self) -> bool:

@@ -487,6 +487,12 @@ def test_folder(tmp_path: Path) -> None:
     refused(tmp_path, "cannot be read")
 
 
+def test_a_filterbank_whose_header_is_no_python_is_refused(tmp_path: Path) -> None:
+    """numpy reads a header as Python does, which stumbles over open braces in its own way."""
+    mel = npy(FILTERBANK)
+    refused(zipped(tmp_path / "a.speechrec", members(mel=mel[:10] + b"{" * 117 + b"\n")))
+
+
 def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     """A pipe would never end, and a device neither."""
     os.mkfifo(tmp_path / "pipe")

@@ -469,6 +469,32 @@ def test_one_line_for_each_mistake(
     assert said in lines[0]
 
 
+@pytest.mark.parametrize("sources", [["out/own"], ["own", "--unknown", "out/own"]])
+def test_what_extract_reads_is_not_replaced(
+    sources: list[str], call: Call, tmp_path: Path, corpus: Path
+) -> None:
+    """An earlier store in which somebody keeps recordings does not take them along."""
+    for folder in ("out/own", "own"):
+        shutil.copytree(corpus / "rise", tmp_path / folder / "rise")
+    (tmp_path / "out" / "features.json").write_text("{}")
+    outcome = call("extract", *sources, "--out", "out")
+    assert outcome.code == 1
+    assert "apart from what is read" in outcome.err
+    assert any((tmp_path / "out" / "own" / "rise").iterdir())
+
+
+def test_evaluate_writes_its_page_over_pages_alone(
+    call: Call, tmp_path: Path, recogniser_file: Path
+) -> None:
+    """A recogniser or a recording after --html was meant for something else."""
+    mine = tmp_path / "mine.speechrec"
+    shutil.copyfile(recogniser_file, mine)
+    outcome = call("evaluate", "room", "--model", mine, "--html", mine)
+    assert outcome.code == 1
+    assert "--html: expected the name of a page" in outcome.err
+    assert mine.read_bytes() == recogniser_file.read_bytes()
+
+
 def test_evaluate_on_a_folder(
     call: Call, tmp_path: Path, recogniser_file: Path, corpus: Path
 ) -> None:

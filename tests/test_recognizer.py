@@ -402,10 +402,12 @@ def test_posteriors_that_are_no_numbers_are_an_error(recognizer: Recognizer) -> 
         recognizer.decide(np.full(len(recognizer.labels), np.nan, np.float32))
 
 
-def test_a_damaged_stream_network_is_not_silence(recogniser_file: Path) -> None:
-    """NaN in a stream is told as well: nothing heard would look like a quiet room."""
+@pytest.mark.parametrize("name", ["_stream_network", "_network"])
+def test_a_damaged_stream_network_is_not_silence(recogniser_file: Path, name: str) -> None:
+    """NaN in a stream is told as well, whichever network it asks: it would look like silence."""
     recognizer = Recognizer.load(recogniser_file)
-    recognizer.__dict__["_stream_network"] = SimpleNamespace(
+    recognizer.__dict__["_stream_network"] = None
+    recognizer.__dict__[name] = SimpleNamespace(
         scores=lambda x: np.full((len(x), len(recognizer.labels)), np.nan, np.float32)
     )
     with pytest.raises(BundleError, match="gave NaN"):

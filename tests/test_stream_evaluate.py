@@ -217,12 +217,15 @@ def test_the_det_curve_is_monotone(
         assert rates[-1] < 0.05 * rates[0]
 
 
-@pytest.mark.parametrize("thresholds", [(0.8, 0.4), (0.3, 1.0)])
-def test_the_det_curve_passes_through_the_figures(
-    rng: np.random.Generator, thresholds: tuple[float, float]
-) -> None:
-    """In its middle stand the recogniser's own thresholds; a muted command stays muted."""
-    found = stream_figures(stub(*thresholds), many(rng))
+def test_a_muted_command_has_no_det_curve() -> None:
+    """A threshold of 1 is none that could be lower."""
+    found = stream_figures(stub(0.5, 1.0), heard([], [event("no", 2.0, 1.0)]))
+    assert {rate for rate, _ in found.det} == {0.0}
+
+
+def test_the_det_curve_passes_through_the_figures(rng: np.random.Generator) -> None:
+    """In its middle stand the recogniser's own thresholds."""
+    found = stream_figures(stub(0.8, 0.4), many(rng))
     assert found.false_alarms_per_hour > 0
     assert 0 < found.miss_rate < 1
     assert found.det[24] == pytest.approx((found.false_alarms_per_hour, found.miss_rate))
