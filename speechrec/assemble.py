@@ -20,7 +20,7 @@ from speechrec.features import mel_filterbank
 from speechrec.files import replacing
 from speechrec.recognizer import Network, Recognizer
 from speechrec.store import FeatureSet, StoreInfo
-from speechrec.teacher import load_teacher, members
+from speechrec.teacher import load_teacher, members, settings_of
 from speechrec.train import TrainResult
 from speechrec.train_config import Config
 
@@ -51,7 +51,7 @@ def write_recogniser(
     calibration = Calibration(temperature=1.0, threshold=0.0)
     if config.export.calibrate:
         calibration = _calibration(content, validation, config)
-    manifest = _manifest(path.stem, info, config, result, calibration)
+    manifest = _manifest(path.stem, info, config, result, calibration, taught_by)
     stream_model = None
     if config.export.stream_teacher and taught_by:
         stream_model, manifest["stream_network"] = _stream_network(taught_by, validation, config)
@@ -124,7 +124,14 @@ def _manifest(
     config: Config,
     result: TrainResult,
     calibration: Calibration,
+    taught_by: Sequence[Path],
 ) -> dict[str, Any]:
+    # Borrowed teachers were made with settings of their own, not with this section's.
+    teacher = {
+        "weight": config.teacher.weight,
+        "temperature": config.teacher.temperature,
+        "networks": settings_of(*taught_by),
+    }
     versions = {
         package: version(package)
         for package in ("speechrec", "tensorflow", "keras", "numpy", "librosa", "ai-edge-litert")
@@ -146,7 +153,7 @@ def _manifest(
         "training": {
             **dataclasses.asdict(config.train),
             "augment": dataclasses.asdict(config.augment),
-            "teacher": dataclasses.asdict(config.teacher) if config.teacher.weight else None,
+            "teacher": teacher if config.teacher.weight else None,
             "kept_epoch": result.kept_epoch,
             "parts": info.summary["parts"],
             "speakers": info.summary["speakers"],

@@ -123,6 +123,12 @@ def load_teacher(*runs: Path) -> keras.Model:
     return _mean([keras.models.load_model(run / FOLDER / _MODEL) for run in runs])
 
 
+def settings_of(*runs: Path) -> list[dict[str, Any]]:
+    """``model`` and ``train`` that each run's teacher was really made with, borrowed or not."""
+    stated = [json.loads((run / FOLDER / _IDENTITY).read_text(encoding="utf-8")) for run in runs]
+    return [{name: identity[name] for name in ("model", "train")} for identity in stated]
+
+
 def _schedule(config: Config) -> Any:
     """The teacher's schedule, with the seed of the run."""
     return dataclasses.replace(config.teacher.train, seed=config.train.seed)
@@ -147,9 +153,13 @@ def _load(folder: Path, wanted: dict[str, Any], *, borrowed: bool) -> keras.Mode
     try:
         stated = dict(json.loads((folder / _IDENTITY).read_text(encoding="utf-8")))
         differing = [name for name in needed if stated.get(name) != wanted[name]]
-        if not differing:
+        if not differing and stated.get("model") and stated.get("train"):
             return keras.models.load_model(folder / _MODEL)
-        problem = f"its {' and '.join(differing)} differ from those of this training"
+        problem = (
+            f"its {' and '.join(differing)} differ from those of this training"
+            if differing
+            else f"{_IDENTITY} does not say what it was made with"
+        )
     except (OSError, ValueError, TypeError) as error:
         problem = str(error)
     if borrowed:

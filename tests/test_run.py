@@ -54,6 +54,16 @@ def short(config: Config, **changes: Any) -> Config:
     )
 
 
+def plain(section: Any) -> Any:
+    """A section of the settings as JSON has it."""
+    return json.loads(json.dumps(dataclasses.asdict(section)))
+
+
+def taught_from(config: Config) -> TrainConfig:
+    """A teacher's schedule; its seed is that of the run."""
+    return dataclasses.replace(config.teacher.train, seed=config.train.seed)
+
+
 @pytest.mark.parametrize("kind", ["dense", "cnn"])
 def test_everything_is_there(kind: str, request: pytest.FixtureRequest) -> None:
     """The folder holds what the design lists, under these names, and nothing half-made."""
@@ -298,7 +308,11 @@ def test_a_recipe_goes_through_its_stages(
     assert load_config(folder / "config.toml") == recipe
     training = read_bundle(done.recogniser).manifest["training"]
     assert training["augment"] == dataclasses.asdict(recipe.augment)
-    assert training["teacher"] == json.loads(json.dumps(dataclasses.asdict(recipe.teacher)))
+    made_with = {"model": recipe.teacher.model, "train": taught_from(recipe)}
+    assert training["teacher"] == {
+        "weight": 0.8, "temperature": 1.0,
+        "networks": [{name: plain(section) for name, section in made_with.items()}],
+    }  # fmt: skip
     assert read_bundle(done.recogniser).dropout == ((pytest.approx(0.2), (8,)),)
 
 
@@ -317,8 +331,8 @@ def test_the_teacher_answers_streams(
     wanted = powered / powered.sum(axis=1, keepdims=True)
     got = Recognizer.load(done.recogniser).stream_scores(clips.x)
     np.testing.assert_allclose(got, wanted, atol=2e-5 / min(temperature, 1))
-    plain = dataclasses.replace(recipe, export=ExportConfig(calibrate=True))
-    without = make_run(store, tmp_path / "run", plain, teachers=[run])
+    alone = dataclasses.replace(recipe, export=ExportConfig(calibrate=True))
+    without = make_run(store, tmp_path / "run", alone, teachers=[run])
     assert read_bundle(without.recogniser).stream_model is None
 
 
@@ -448,14 +462,19 @@ def test_of_several_teachers_the_mean_is_learnt_and_shipped(
     assert np.abs(alone[0] - alone[1]).max() > 0.01
     mean = np.mean(alone, axis=0)
     np.testing.assert_allclose(load_teacher(first, second)(clips), mean, atol=1e-6)
+    # Settings for a teacher say nothing of those that are borrowed.
     uncalibrated = dataclasses.replace(
-        recipe, export=ExportConfig(stream_teacher=True, calibrate=False)
-    )
+        recipe, export=ExportConfig(stream_teacher=True, calibrate=False),
+        teacher=TeacherConfig(weight=0.8, train=TrainConfig(epochs=99)),
+    )  # fmt: skip
     both = make_run(store, tmp_path / "both", uncalibrated, teachers=[first, second])
     np.testing.assert_allclose(
         Recognizer.load(both.recogniser).stream_scores(clips), mean, atol=2e-5
     )
-    assert read_bundle(both.recogniser).manifest["stream_network"]["members"] == 2
+    manifest = read_bundle(both.recogniser).manifest
+    assert manifest["stream_network"]["members"] == 2
+    networks = manifest["training"]["teacher"]["networks"]
+    assert [made["train"] for made in networks] == [plain(taught_from(c)) for c in (recipe, late)]
     taught_by_one = whole[0].result.model.trainable_weights[0]
     assert np.abs(np.asarray(both.result.model.trainable_weights[0]) - taught_by_one).max() > 0
 

@@ -294,7 +294,9 @@ def test_a_borrowed_teacher_must_fit(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("damage", ["no run", "no teacher", "no model", "no statement", "text"])
+@pytest.mark.parametrize(
+    "damage", ["no run", "no teacher", "no model", "no statement", "text", "no settings"]
+)
 def test_a_borrowed_teacher_must_be_there(run: Path, tmp_path: Path, damage: str) -> None:
     """A run without a whole teacher is an error that names the folder; none is trained."""
     if damage == "no run":
@@ -303,6 +305,9 @@ def test_a_borrowed_teacher_must_be_there(run: Path, tmp_path: Path, damage: str
         shutil.rmtree(run / "teacher")
     elif damage == "text":
         (run / "teacher" / "teacher.json").write_text("teacher")
+    elif damage == "no settings":
+        statement = run / "teacher" / "teacher.json"
+        statement.write_text(json.dumps({**json.loads(statement.read_text()), "train": None}))
     else:
         name = {"no model": "model.keras", "no statement": "teacher.json"}[damage]
         (run / "teacher" / name).unlink()
