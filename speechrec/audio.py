@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple, NoReturn
 
 import numpy as np
 
-from speechrec import sndfile
+from speechrec import limits, sndfile
 from speechrec.errors import AudioError
 from speechrec.wav import PCM, Samples, decode_pcm, is_wav, wav_layout
 
@@ -228,12 +228,12 @@ def _decode_bytes(data: bytes, name: str) -> Decoded:
         raise AudioError("empty", f"{name}: expected a sound file, found no bytes; copy it again")
     if is_wav(data):
         layout = wav_layout(data, name)
-        sndfile.check_rate(layout.rate_hz, name)
-        sndfile.check_length(layout.frames, layout.rate_hz, name, channels=layout.channels)
+        limits.check_rate(layout.rate_hz, name)
+        limits.check_length(layout.frames, layout.rate_hz, name, channels=layout.channels)
         samples = decode_pcm(data, layout)
         if samples is not None:
             integer = layout.tag == PCM
             if not integer:
-                sndfile.check_finite(samples, name)
+                limits.check_finite(samples, name)
             return Decoded(samples, layout.rate_hz, integer=integer)
     return Decoded(*sndfile.read_segment(io.BytesIO(data), name))

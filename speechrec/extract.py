@@ -22,7 +22,7 @@ from speechrec.config import PARTS, SILENCE
 from speechrec.dataset import Plan, plan_dataset
 from speechrec.errors import DatasetError
 from speechrec.features import mel_filterbank
-from speechrec.files import locked, refuse_content, replace_folder, replacing, write_json
+from speechrec.files import Kind, locked, refuse_content, replace_folder, replacing, write_json
 from speechrec.parallel import in_order, processes
 from speechrec.recording import Clip, Fault, Stretch
 from speechrec.shards import Finished, Job, dumps, front_end_of, make_shard, shard_rows
@@ -76,7 +76,7 @@ def extract(
         SpeechrecError: nothing usable, a speaker in two parts, or the first bad file if ``strict``.
     """
     read = filter(None, (source, unknown, also))
-    refuse_content(folder, marker=store.INFO_NAME, what="a feature store", read=read)
+    refuse_content(folder, kind=_STORE, read=read)
     # A link stays one: what it points to is replaced.
     folder = folder.resolve() if folder.is_symlink() else folder
     mel_filterbank(config.features)
@@ -113,10 +113,11 @@ def extract(
     return summary
 
 
+_NAMES = r"shard-\d{5,}\.(npy|jsonl)|(clips|skipped)\.jsonl|features\.json"
 # What a stopped extraction may have left.
-_OURS = re.compile(
-    r"shard-\d{5,}\.(npy|jsonl)|(clips|skipped)\.jsonl|features\.json|\..*\.partial.*"
-)
+_OURS = re.compile(_NAMES + r"|\..*\.partial.*")
+# Altered copies come with the first training.
+_STORE = Kind("a feature store", store.INFO_NAME, re.compile(_NAMES + "|copies"))
 
 
 def _refuse_foreign(partial: Path) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +40,23 @@ def write_json(target: Path, value: Any) -> None:
     write_text(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def refuse_content(
-    folder: Path, *, marker: str = "", what: str = "", read: Iterable[Path] = ()
-) -> None:
-    """Refuse to write over a folder, unless a file in it shows that it is an earlier result.
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A folder that a command writes: what it is called, and by what it is known.
+
+    ``marker`` is the file that shows that it is whole; ``content`` matches the names in it.
+    """
+
+    what: str
+    marker: str
+    content: re.Pattern[str]
+
+
+def refuse_content(folder: Path, *, kind: Kind | None = None, read: Iterable[Path] = ()) -> None:
+    """Refuse to write over a folder, unless it is an earlier result and nothing else.
 
     Args:
+        kind: of the result; without one only an empty folder will do.
         read: what the new result is made of, which must not be lost with the earlier one.
 
     Raises:
@@ -60,10 +73,18 @@ def refuse_content(
             f"{folder}: expected a folder to make or replace, got the current one or one around "
             "it; choose another --out"
         )
-    if not folder.exists() or (marker and (folder / marker).is_file()):
+    if not folder.exists():
         return
-    if not folder.is_dir() or any(folder.iterdir()):
-        wanted = f"a new or empty folder{f' or {what} (with {marker})' if marker else ''}"
+    if kind and (folder / kind.marker).is_file():
+        # Hidden files are the desktop's.
+        for path in sorted(folder.iterdir()):
+            if not path.name.startswith(".") and not kind.content.fullmatch(path.name):
+                raise DatasetError(
+                    f"{folder}: expected {kind.what} to replace, but {path.name} in it is no part "
+                    "of one; move it, or choose another --out"
+                )
+    elif not folder.is_dir() or any(folder.iterdir()):
+        wanted = f"a new or empty folder{f' or {kind.what} (with {kind.marker})' if kind else ''}"
         raise DatasetError(
             f"{folder}: expected {wanted}, found something else; choose another --out"
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from speechrec.bundle import SUFFIX
 from speechrec.errors import AudioError, BundleError, ConfigError, DatasetError
+from speechrec.limits import check_regular
 from speechrec.recordings import sound_files
 
 _DATA, _RUNS = Path("data"), Path("runs")
@@ -98,7 +99,8 @@ def _visible(folder: Path, pattern: str) -> list[Path]:
 def sounds(paths: list[str]) -> Iterator[tuple[str, AudioError | None]]:
     """The paths themselves, folders replaced by the sound files in them.
 
-    A folder without sound files comes with its error, so that it does not stop the others.
+    A folder without sound files comes with its error, so that it does not stop the others; so does
+    a pipe in a folder, which nobody meant to be waited for.
     """
     for path in paths:
         if path == "-" or not os.path.isdir(path):
@@ -112,7 +114,15 @@ def sounds(paths: list[str]) -> Iterator[tuple[str, AudioError | None]]:
         if not found:
             message = f"{path}: expected sound files in this folder, found none"
             yield path, AudioError("missing", message)
-        yield from ((str(file), None) for file in found)
+        yield from ((str(file), _problem(file)) for file in found)
+
+
+def _problem(file: Path) -> AudioError | None:
+    try:
+        check_regular(file)
+    except AudioError as error:
+        return error
+    return None
 
 
 def recipe(kind: str) -> Path:

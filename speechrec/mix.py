@@ -5,6 +5,7 @@ Audacity labels (start, end, label), and one mix.json that says how the folder w
 """
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ import numpy as np
 
 from speechrec.config import SILENCE, UNKNOWN, Part
 from speechrec.errors import DatasetError
-from speechrec.files import new_folder, refuse_content, write_json
+from speechrec.files import Kind, new_folder, refuse_content, write_json
 from speechrec.labels import write_labels
 from speechrec.mix_config import RATE_HZ, MixConfig, condition_name
 from speechrec.mix_noise import Noise, recording_noise
@@ -27,6 +28,9 @@ from speechrec.store import load_info, stored_clips
 
 INFO_NAME = "mix.json"
 FORMAT = 1
+_MIX = Kind(
+    "an earlier mix", INFO_NAME, re.compile(r"mix\.json|(clean|-?[\d.e+-]+dB)-\d{3,}\.(wav|txt)")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def mix(
     rows: list[dict[str, Any]] = []
     used = Counter[int]()
     read = (*noises, *(item.path for item in negatives))
-    refuse_content(out, marker=INFO_NAME, what="an earlier mix", read=read)
+    refuse_content(out, kind=_MIX, read=read)
     with new_folder(out) as folder:
         made = itertools.islice(scenes(clips, config, negatives=negatives), config.recordings)
         for number, scene in enumerate(made):

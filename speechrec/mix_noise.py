@@ -9,10 +9,11 @@ import numpy as np
 from speechrec.audio import read_audio
 from speechrec.augment import Array, coloured_noise
 from speechrec.errors import AudioError
+from speechrec.limits import MAX_SECONDS
 from speechrec.loudness import active_power
 from speechrec.mix_config import RATE_HZ
 from speechrec.negatives import Negative
-from speechrec.sndfile import MAX_SECONDS, read_info
+from speechrec.sndfile import read_info
 
 _TALKERS = 6
 _HUM_LOW_HZ, _HUM_HIGH_HZ, _HARMONICS = 45.0, 65.0, 40

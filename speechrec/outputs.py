@@ -77,7 +77,11 @@ class Writer:
 
 
 def _is_beside(path: Path, recording: str) -> bool:
-    return recording != "-" and path.parent.resolve() == Path(recording).parent.resolve()
+    """Whether a file lies where the recording does, or where the file it links to does."""
+    if recording == "-":
+        return False
+    homes = (Path(recording).parent.resolve(), Path(recording).resolve().parent)
+    return path.parent.resolve() in homes
 
 
 def formatted(heard: Heard, form: Form) -> str:

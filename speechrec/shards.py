@@ -21,6 +21,7 @@ from speechrec.config import SILENCE, FeatureConfig
 from speechrec.errors import AudioError
 from speechrec.features import Array, FrontEnd
 from speechrec.files import replacing
+from speechrec.limits import check_regular
 from speechrec.placing import fit_clip
 from speechrec.recording import Clip, Fault
 
@@ -157,6 +158,7 @@ def read_clip(clip: Clip, config: FeatureConfig) -> tuple[Array, str]:
             rng, config.clip_samples, colour=clip.word, sample_rate_hz=rate
         )
         return augment.gain(wave, clip.gain_db), ""
+    check_regular(clip.path)
     if clip.offset_s == 0 and clip.duration_s is None:
         data = audio.read_bytes(clip.path)
         decoded, sha256 = audio.decode(data, name=clip.path), hashlib.sha256(data).hexdigest()

@@ -3,7 +3,6 @@
 import io
 import mmap
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,16 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speechrec.containers import stated_end
 from speechrec.errors import AudioError, DatasetError
+from speechrec.limits import check_finite, check_length, check_rate, check_regular, regular_size
 from speechrec.wav import Samples, is_wav, state_length
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
 
-MAX_SECONDS = 600.0
-# A gigabyte of float32.
-_MOST_SAMPLES = 1 << 28
-MIN_RATE_HZ, MAX_RATE_HZ = 4000, 768_000
 BLOCK_FRAMES = 1 << 16
 
 
@@ -43,7 +40,7 @@ def read_info(path: Path) -> SoundInfo:
     """
     import soundfile
 
-    regular_size(path)
+    check_regular(path)
     try:
         with soundfile.SoundFile(os.fspath(path)) as file:
             frames = known_frames(file) if file.frames else 0
@@ -78,22 +75,32 @@ def _mended(source: Path | io.BytesIO, name: str) -> io.BytesIO | mmap.mmap | No
     libsndfile takes what a header says for at most what there is, and so hides a file that was cut.
 
     Raises:
-        AudioError: the file is missing, or a WAV that is shorter than it says.
+        AudioError: the file is missing, or is shorter than it says.
     """
     if isinstance(source, io.BytesIO):
         with source.getbuffer() as data:
-            return source if is_wav(data) and state_length(data, name) else None
+            return source if _states_too_much(data, name) else None
     if not regular_size(source):
         return None
     try:
         with source.open("rb") as file:
-            if not is_wav(file.read(12)):
-                return None
             # Private: what is written to it stays in memory.
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except OSError as error:
         raise AudioError("unreadable", f"{name}: cannot be read: {error.strerror}") from error
-    return mapped if state_length(mapped, name) else None
+    return mapped if _states_too_much(mapped, name) else None
+
+
+def _states_too_much(data: memoryview | mmap.mmap, name: str) -> bool:
+    """Whether a WAV header had to be given the true length; of what was cut, an error."""
+    if is_wav(data):
+        return state_length(data, name)
+    if (end := stated_end(data)) > len(data):
+        raise AudioError(
+            "truncated",
+            f"{name}: expected {end} bytes, found {len(data)}; copy or record it again",
+        )
+    return False
 
 
 @contextmanager
@@ -207,58 +214,6 @@ def write_wav(path: Path, wave: Samples, rate_hz: int) -> None:
 def known_frames(file: "SoundFile") -> int | None:
     """Frames of a sound; compressed formats without a length claim an absurd number."""
     return int(file.frames) if 0 < file.frames < 1 << 60 else None
-
-
-def regular_size(path: str | Path) -> int:
-    """Bytes of a file, 0 of what is no regular file.
-
-    Raises:
-        AudioError: there is no such file.
-    """
-    try:
-        status = os.stat(path)
-    except FileNotFoundError as error:
-        raise AudioError("missing", f"{path}: no such file") from error
-    except (OSError, ValueError) as error:
-        raise AudioError("unreadable", f"{path}: cannot be read: {error}") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise AudioError("unreadable", f"{path}: expected a file, found a folder")
-    return status.st_size if stat.S_ISREG(status.st_mode) else 0
-
-
-def check_rate(rate_hz: int, name: str) -> None:
-    """Refuse a sample rate that is no sound's."""
-    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-        raise AudioError(
-            "unsupported",
-            f"{name}: expected a sample rate of {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz, got {rate_hz}",
-        )
-
-
-def check_length(frames: int, rate_hz: int, name: str, *, channels: int) -> None:
-    """Refuse a sound that would not fit in memory as a whole."""
-    if frames > MAX_SECONDS * rate_hz:
-        raise AudioError(
-            "too_long", f"{name}: expected at most {MAX_SECONDS:g} s of sound; cut it into pieces"
-        )
-    if frames * channels > _MOST_SAMPLES:
-        raise AudioError(
-            "too_long",
-            f"{name}: expected at most {_MOST_SAMPLES >> 20} million samples of all channels; "
-            "cut it into pieces",
-        )
-
-
-def check_finite(samples: Samples, name: str) -> None:
-    """Refuse samples that are no numbers."""
-    # One pass: a NaN or an infinity anywhere makes the sum not finite.
-    with np.errstate(over="ignore", invalid="ignore"):
-        finite = bool(np.isfinite(np.sum(samples, dtype=np.float64)))
-    if not finite:
-        raise AudioError(
-            "not_finite",
-            f"{name}: expected finite samples, some are NaN or infinite; export it again",
-        )
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from speechrec import sndfile
+from speechrec import limits, sndfile
 from speechrec.errors import AudioError, ConfigError
 from speechrec.wav import Samples
 
@@ -27,6 +27,7 @@ def file_blocks(path: Path, *, sample_rate_hz: int) -> Iterator[Samples]:
     Raises:
         AudioError: the file cannot be read; what came before it turned out is still yielded.
     """
+    limits.check_regular(path)
     with sndfile.opened(path, str(path)) as file:
         # What is past full scale is scaled down as a whole.
         peak = np.float32(max(1.0, _peak(path)) if sndfile.is_float(file) else 1)
@@ -69,9 +70,9 @@ def raw_blocks(
         raise ConfigError(f"encoding: expected one of {', '.join(_DTYPES)}, got {encoding!r}")
     if not 1 <= channels <= MAX_CHANNELS:
         raise ConfigError(f"channels: expected 1 to {MAX_CHANNELS}, got {channels}")
-    if not sndfile.MIN_RATE_HZ <= rate_hz <= sndfile.MAX_RATE_HZ:
+    if not limits.MIN_RATE_HZ <= rate_hz <= limits.MAX_RATE_HZ:
         raise ConfigError(
-            f"rate: expected {sndfile.MIN_RATE_HZ} to {sndfile.MAX_RATE_HZ} Hz, got {rate_hz}"
+            f"rate: expected {limits.MIN_RATE_HZ} to {limits.MAX_RATE_HZ} Hz, got {rate_hz}"
         )
     frames = map(_mono, _raw_frames(stream, channels, encoding))
     return resampled(frames, rate_hz, sample_rate_hz)
@@ -103,7 +104,7 @@ def _raw_frames(stream: BinaryIO, channels: int, encoding: str) -> Iterator[Samp
         rest = rest[whole:]
         with np.errstate(all="ignore"):
             block: Samples = ((frames - offset) / _FULL_SCALE[encoding]).astype(np.float32)
-        sndfile.check_finite(block, "<stream>")
+        limits.check_finite(block, "<stream>")
         yield block
 
 

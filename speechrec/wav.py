@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from speechrec.containers import Bytes
 from speechrec.errors import AudioError
 
 Samples = npt.NDArray[np.float32]
-Bytes = bytes | memoryview | mmap
 
 # Programs that write to a pipe put a huge length into the header because they cannot go back.
 _STREAMED_SIZE = 0x7FFF0000

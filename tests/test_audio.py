@@ -296,7 +296,7 @@ def test_many_channels_do_not_fill_the_memory(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is compressed to little may be gigabytes: samples of all channels are limited."""
-    monkeypatch.setattr("speechrec.sndfile._MOST_SAMPLES", 7 * 1000)
+    monkeypatch.setattr("speechrec.limits._MOST_SAMPLES", 7 * 1000)
     path = tmp_path / "sound"
     path.write_bytes(encode(tone(1001, channels=7), 16_000, kind=kind))
     with pytest.raises(AudioError, match="samples of all channels") as caught:

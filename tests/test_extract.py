@@ -168,6 +168,8 @@ def add_bad_files(folder: Path) -> dict[str, str]:
         added[str(path)] = kind
     (folder / "rise" / "s02_nohash_gone.wav").symlink_to(folder / "nowhere.wav")
     added[str(folder / "rise" / "s02_nohash_gone.wav")] = "missing"
+    os.mkfifo(folder / "rise" / "s03_nohash_pipe.wav")
+    added[str(folder / "rise" / "s03_nohash_pipe.wav")] = "unreadable"
     (folder / "lost.wav").write_bytes(GOOD)
     added[str(folder / "lost.wav")] = "no_label"
     return added
@@ -403,6 +405,18 @@ def test_a_folder_that_is_no_store_is_not_replaced(small: Path, tmp_path: Path) 
     (tmp_path / "empty").mkdir()
     extract(small, tmp_path / "empty", CONFIG)
     assert load_info(tmp_path / "empty").labels
+
+
+def test_notes_in_a_store_are_not_lost_with_it(small: Path, tmp_path: Path) -> None:
+    """A store with altered copies in it is replaced, one with somebody's file in it is not."""
+    store = tmp_path / "store"
+    extract(small, store, CONFIG)
+    (store / "copies").mkdir()
+    extract(small, store, CONFIG)
+    (store / "notes.txt").write_text("words")
+    with pytest.raises(DatasetError, match=r"notes\.txt in it is no part of one"):
+        extract(small, store, CONFIG)
+    assert (store / "notes.txt").read_text() == "words"
 
 
 def test_half_precision_is_half_precision(small: Path, tmp_path: Path) -> None:

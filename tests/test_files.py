@@ -1,12 +1,14 @@
 """Writing is all or nothing."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from speechrec.errors import DatasetError
 from speechrec.files import (
+    Kind,
     locked,
     new_folder,
     refuse_content,
@@ -162,11 +164,24 @@ def test_the_current_folder_is_not_replaced(
         refuse_content(Path(name))
 
 
+KIND = Kind("a result", "done.json", re.compile(r"done\.json|shard-\d+|recordings"))
+
+
 def test_what_is_read_is_not_replaced(tmp_path: Path) -> None:
     """A result must not take the place of a folder that it is made from, or is around it."""
     (tmp_path / "old" / "recordings").mkdir(parents=True)
     (tmp_path / "old" / "done.json").touch()
-    refuse_content(tmp_path / "old", marker="done.json", read=[tmp_path / "elsewhere"])
+    refuse_content(tmp_path / "old", kind=KIND, read=[tmp_path / "elsewhere"])
     for inside in ("old", "old/recordings"):
         with pytest.raises(DatasetError, match="apart from what is read"):
-            refuse_content(tmp_path / "old", marker="done.json", read=[tmp_path / inside])
+            refuse_content(tmp_path / "old", kind=KIND, read=[tmp_path / inside])
+
+
+def test_what_somebody_put_beside_a_result_is_not_lost(tmp_path: Path) -> None:
+    """An earlier result is replaced only where nothing else is in it; the desktop's files aside."""
+    for name in ("done.json", "shard-1", ".DS_Store"):
+        (tmp_path / name).touch()
+    refuse_content(tmp_path, kind=KIND)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(DatasetError, match=r"notes\.txt in it is no part of one; move it"):
+        refuse_content(tmp_path, kind=KIND)

@@ -141,6 +141,16 @@ def test_sounds_of_folders() -> None:
     assert all(problem is None for _, problem in found)
 
 
+def test_a_pipe_in_a_folder_is_not_waited_for() -> None:
+    """It comes with its error; one that is named is meant, since sound may come through it."""
+    Path("in").mkdir()
+    os.mkfifo("in/a.wav")
+    touch("in/b.wav")
+    (pipe, problem), after, named = locate.sounds(["in", "in/a.wav"])
+    assert (pipe, after, named) == ("in/a.wav", ("in/b.wav", None), ("in/a.wav", None))
+    assert "expected a file, found a pipe or a device" in str(problem)
+
+
 def test_folder_without_sounds_does_not_stop_the_others() -> None:
     """An empty folder comes with its error; what stands behind it still comes."""
     Path("empty").mkdir()

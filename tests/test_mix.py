@@ -508,6 +508,18 @@ def test_what_is_no_mix_is_not_replaced(kind: str, commands: list[MixClip], tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_notes_in_a_mix_are_not_lost_with_it(commands: list[MixClip], tmp_path: Path) -> None:
+    """Labels of one's own beside the recordings stand in the way of another mix."""
+    config = dataclasses.replace(PLAIN, snrs_db=(None, 2.5, -10.0, 1e-7))
+    mix(commands, tmp_path / "out", config)
+    mix(commands, tmp_path / "out", config)
+    notes = tmp_path / "out" / "clean-000.mine.txt"
+    notes.write_text("heard")
+    with pytest.raises(DatasetError, match=r"clean-000\.mine\.txt in it is no part of one"):
+        mix(commands, tmp_path / "out", config)
+    assert notes.read_text() == "heard"
+
+
 @pytest.mark.parametrize("earlier", ["mix", "empty"])
 def test_a_mix_takes_the_place_of_an_earlier_one(
     earlier: str, commands: list[MixClip], tmp_path: Path

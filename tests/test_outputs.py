@@ -69,6 +69,20 @@ def test_labels_beside_a_recording_are_not_written_over(tmp_path: Path) -> None:
         Writer("labels", tmp_path / "out")(heard)
 
 
+@pytest.mark.parametrize("out", ["real", "linked"])
+def test_nor_beside_the_recording_that_a_link_means(tmp_path: Path, out: str) -> None:
+    """Labels may lie beside the link or beside what it links to."""
+    for name in ("real", "linked"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "real" / "a.wav").touch()
+    (tmp_path / "linked" / "a.wav").symlink_to(tmp_path / "real" / "a.wav")
+    (tmp_path / out / "a.txt").write_text("truth")
+    heard = dataclasses.replace(LONG, path=str(tmp_path / "linked" / "a.wav"))
+    with pytest.raises(ConfigError, match="may be the truth"):
+        Writer("labels", tmp_path / out)(heard)
+    assert (tmp_path / out / "a.txt").read_text() == "truth"
+
+
 def test_a_file_that_cannot_be_written_is_an_error_of_its_recording(tmp_path: Path) -> None:
     """The others are written all the same."""
     write = Writer("srt", tmp_path)

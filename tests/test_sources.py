@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from speechrec.audio import read_audio
 from speechrec.errors import AudioError, ConfigError
+from speechrec.sndfile import read_info
 from speechrec.sources import file_blocks, raw_blocks
 
 RATE = 16_000
@@ -73,7 +74,7 @@ def test_a_file_longer_than_memory_allows_clips_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The longest clip is no limit for blocks."""
-    monkeypatch.setattr("speechrec.sndfile.MAX_SECONDS", 1.0)
+    monkeypatch.setattr("speechrec.limits.MAX_SECONDS", 1.0)
     soundfile.write(tmp_path / "a.wav", sound(3), RATE, subtype="PCM_24")
     assert len(joined(file_blocks(tmp_path / "a.wav", sample_rate_hz=RATE))) == 3 * RATE
 
@@ -90,6 +91,14 @@ def test_a_long_wav_that_was_cut_is_truncated(tmp_path: Path, subtype: str) -> N
     with pytest.raises(AudioError) as caught:
         read_audio(path, sample_rate_hz=RATE, offset_s=1, duration_s=1)
     assert caught.value.kind == "truncated"
+
+
+def test_a_pipe_among_files_is_not_waited_for(tmp_path: Path) -> None:
+    """Recordings are heard twice; what waits in a folder of them for a sender is an error."""
+    os.mkfifo(tmp_path / "a.wav")
+    for read in (read_info, lambda path: next(file_blocks(path, sample_rate_hz=RATE))):
+        with pytest.raises(AudioError, match=r"a\.wav: expected a file, found a pipe"):
+            read(tmp_path / "a.wav")
 
 
 @pytest.mark.parametrize(("riff", "data"), [(0, 0), (0xFFFFFFFF, 0xFFFFFFFF), (1, 0x7FFF0000)])

@@ -293,7 +293,7 @@ def test_a_long_sound_through_a_pipe_is_too_long(
     tmp_path: Path, recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What has come through a pipe that is named like a file cannot be read a second time."""
-    monkeypatch.setattr("speechrec.sndfile.MAX_SECONDS", 1.0)
+    monkeypatch.setattr("speechrec.limits.MAX_SECONDS", 1.0)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     data = written(tmp_path, np.zeros(2 * 16_000, np.float32)).read_bytes()
