@@ -1,6 +1,17 @@
-"""``python -m speechrec``."""
+"""The program ``speechrec``, and ``python -m speechrec``."""
 
-from speechrec.cli import main
+import sys
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it with a word, even before its modules are there."""
+    try:
+        from speechrec.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit("Aborted!")
+
 
 if __name__ == "__main__":
     main()

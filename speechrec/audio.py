@@ -211,7 +211,11 @@ def _file_sha256(path: Path, size: int, mtime_ns: int) -> str:
 
 
 def _read_stream(stream: BinaryIO, name: str) -> bytes:
-    data = stream.read(WHOLE_FILE_BYTES + 1)
+    try:
+        data = stream.read(WHOLE_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AudioError("unreadable", f"{name}: cannot be read: {reason}") from error
     if len(data) > WHOLE_FILE_BYTES:
         _refuse_size(name)
     return data

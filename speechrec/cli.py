@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from speechrec import cli_data, cli_evaluate, cli_negatives, cli_stream, cli_train
-from speechrec.cli_common import ModelOption, choose_model, say
+from speechrec.cli_common import ModelOption, choose_model, say, show
 from speechrec.errors import SpeechrecError
 
 app = typer.Typer(
@@ -84,7 +84,7 @@ def predict(
             elif as_json:
                 typer.echo(json.dumps(heard.record()))
             else:
-                typer.echo(outputs.heard_text(heard, top, several=several))
+                show(outputs.heard_text(heard, top, several=several))
         except SpeechrecError as error:
             failed = True
             if as_json:
@@ -114,7 +114,7 @@ def models(
         record = {"name": name, "path": str(path), "bytes": path.stat().st_size}
         record |= {key: manifest[key] for key in ("labels", "metrics")}
         record["attribution"] = manifest["training"]["attribution"]
-        typer.echo(json.dumps(record) if as_json else console.model_text(record))
+        show(json.dumps(record) if as_json else console.model_text(record))
 
 
 def main() -> None:

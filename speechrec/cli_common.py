@@ -1,5 +1,6 @@
 """What several commands share: options that mean the same, and lines on standard error."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -38,9 +39,18 @@ def refuse_given(context: typer.Context, *names: str, why: str) -> None:
             raise ConfigError(f"--{name.replace('_', '-')}: {why}; leave it out")
 
 
+# All but tabs and ends of lines.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def show(text: str, *, err: bool = False) -> None:
+    """Text for people. What would steer a terminal is escaped: names of files can have it."""
+    typer.echo(_CONTROL.sub(lambda found: repr(found[0])[1:-1], text), err=err)
+
+
 def say(line: str) -> None:
     """A line for whoever sits there, apart from the results."""
-    typer.echo(line, err=True)
+    show(line, err=True)
 
 
 def choose_model(model: Path | None) -> Path:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from speechrec.cli_common import NegativesPattern
+from speechrec.cli_common import NegativesPattern, show
 from speechrec.config import Part
 from speechrec.errors import ConfigError
 from speechrec.mix_config import MixConfig
@@ -84,7 +84,7 @@ def mix(
             store_clips(features, part), out, config,
             negatives=speech, noises=_noises(noise), progress=progress,
         )  # fmt: skip
-    typer.echo(
+    show(
         f"{made.recordings} recordings of {minutes:g} minutes with {made.commands} commands in "
         f"{out} ({', '.join(config.conditions)}; {made.clips_used_again} clips are heard more "
         "than once in each)"
@@ -146,7 +146,7 @@ def synth(
             held_out=held_out, progress=progress,
         )  # fmt: skip
     said = f"{made.words} words" + (f" and {made.phrases} phrases" if made.phrases else "")
-    typer.echo(
+    show(
         f"{made.clips} clips of {said} by {made.voices} synthetic voices "
         f"({', '.join(made.engines)}) in {out}"
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from speechrec.cli_common import ModelOption, PatternOption, choose_model, refuse_given, say
+from speechrec.cli_common import ModelOption, PatternOption, choose_model, refuse_given, say, show
 from speechrec.config import Part
 from speechrec.errors import ConfigError, DatasetError
 
@@ -67,7 +67,7 @@ def evaluate(
             )
         title = f"{path.stem}: {part} part"
     report = run_evaluate(recognizer.scores, clips, threshold=recognizer.threshold)
-    typer.echo(json.dumps(report.to_json()) if as_json else to_text(report))
+    show(json.dumps(report.to_json()) if as_json else to_text(report))
     if html is not None or (path.parent / "history.csv").exists():
         _write_page(to_html(report, title=title), html, path.parent / "evaluation.html")
 
@@ -95,7 +95,7 @@ def _evaluate_streams(
 
     with console.clips_progress("listening") as progress:
         figures = evaluate_streams(recognizer, folder, progress=progress)
-    typer.echo(json.dumps([each.to_json() for each in figures]) if as_json else to_text(figures))
+    show(json.dumps([each.to_json() for each in figures]) if as_json else to_text(figures))
     if html is not None:
         write_text(html, to_html(figures, title=f"{path.stem} on {folder}"))
         say(f"pictures: {html}")

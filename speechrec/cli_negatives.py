@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from speechrec.cli_common import ModelOption, NegativesPattern, choose_model, say
+from speechrec.cli_common import ModelOption, NegativesPattern, choose_model, say, show
 from speechrec.config import Part
 from speechrec.errors import ConfigError
 
@@ -62,10 +62,10 @@ def calibrate(
         "extrapolated": chosen.extrapolated,
     }
     update_bundle(path, out or path, {"stream": stream})
-    typer.echo(console.thresholds_text(alarms, chosen, target_fa_per_hour))
+    show(console.thresholds_text(alarms, chosen, target_fa_per_hour))
     for fault in alarms.faults:
         say(f"not used: {fault.message}")
-    typer.echo(f"recogniser: {out or path}")
+    show(f"recogniser: {out or path}")
 
 
 def mine(
@@ -92,7 +92,7 @@ def mine(
     for fault in mined.faults:
         say(f"not used: {fault.message}")
     words = ", ".join(f"{label} {count}" for label, count in sorted(mined.clips.items()))
-    typer.echo(
+    show(
         f"{sum(mined.clips.values())} clips in {out} from {mined.seconds / 60:.1f} minutes, most "
         f"like {words or 'nothing'}; learn from them with: speechrec extract --unknown {out}"
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from speechrec.cli_common import ModelOption, choose_model, refuse_given, say
+from speechrec.cli_common import ModelOption, choose_model, refuse_given, say, show
 from speechrec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def listen(
     if list_devices:
         from speechrec.microphone import input_devices
 
-        typer.echo("\n".join(input_devices()) or "no microphone found")
+        show("\n".join(input_devices()) or "no microphone found")
         return
     if source not in (None, "-"):
         raise ConfigError(

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from speechrec.cli_common import PatternOption, say
+from speechrec.cli_common import PatternOption, say, show
 from speechrec.errors import ConfigError, MissingExtraError
 
 ConfigOption = Annotated[
@@ -60,7 +60,7 @@ def extract(
             unknown=unknown, also=also, workers=workers or locate.cores(), strict=strict,
             progress=progress,
         )  # fmt: skip
-    typer.echo(console.extract_text(summary))
+    show(console.extract_text(summary))
 
 
 def train(
@@ -125,7 +125,7 @@ def train(
                 features, out, settings, options=options, teachers=teacher or (), workers=workers
             )
             text = console.train_text(done)
-    typer.echo(text)
+    show(text)
 
 
 def _override(overrides: dict[str, Any], options: dict[str, Any]) -> None:

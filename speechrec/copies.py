@@ -31,7 +31,7 @@ from speechrec.shards import front_end_of
 from speechrec.store import FeatureSet, StoredClip
 from speechrec.train_config import AugmentConfig
 
-FOLDER, INFO_NAME = "copies", "copies.json"
+INFO_NAME = "copies.json"
 _SHARD_CLIPS = 128
 
 Progress = Callable[[int, int], None]
@@ -53,7 +53,7 @@ def training_copies(
     Raises:
         DatasetError: a recording is no longer where it was, or a worker died.
     """
-    folder = features / FOLDER
+    folder = features / store.COPIES_NAME
     noise = tuple(Stretch(*stretch) for stretch in store.load_info(features).summary["noise"])
     key = _key(training, settings, noise)
     jobs = list(_jobs(folder, key, training, settings, noise))

@@ -56,12 +56,17 @@ class Plan:
 
 
 def plan_dataset(
-    source: Path, config: DataConfig, *, unknown: Path | None = None, also: Path | None = None
+    source: Path,
+    config: DataConfig,
+    *,
+    clip_s: float = 1.0,
+    unknown: Path | None = None,
+    also: Path | None = None,
 ) -> Plan:
     """Walk a corpus once, decide labels and parts, and say what will be made of it.
 
-    ``unknown`` is a further folder of recordings that are no keyword, ``also`` one of word folders
-    to learn from only.
+    ``clip_s`` is how long a clip is, in seconds. ``unknown`` is a further folder of recordings that
+    are no keyword, ``also`` one of word folders to learn from only.
 
     Raises:
         DatasetError: nothing to learn from, a word without recordings, or a speaker in two parts.
@@ -82,7 +87,7 @@ def plan_dataset(
     share = 1.0
     if config.unknown_ratio and own > config.unknown_ratio * keywords / len(words):
         share = config.unknown_ratio * keywords / len(words) / own
-    silence, noise_faults, noise_notes = find_noise(corpus, config)
+    silence, noise_faults, noise_notes = find_noise(corpus, config, clip_s)
     labels = list(words)
     if others:
         labels.append(UNKNOWN)

@@ -7,7 +7,9 @@ sizes and times, and the settings are the same.
 
 import dataclasses
 import hashlib
+import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -83,7 +85,8 @@ def extract(
     partial = folder.with_name(folder.name + ".partial")
     _refuse_foreign(partial)
     with processes(workers, front_end_of, config.features) as pool:
-        plan = plan_dataset(source, config.data, unknown=unknown, also=also)
+        clip_s = config.features.clip_ms / 1000
+        plan = plan_dataset(source, config.data, clip_s=clip_s, unknown=unknown, also=also)
         if strict and plan.faults:
             raise DatasetError(plan.faults[0].message)
         partial.mkdir(parents=True, exist_ok=True)
@@ -107,17 +110,27 @@ def extract(
             _remove_shard_rows(partial, len(made))
             # Last: a folder without it is no store.
             write_json(partial / store.INFO_NAME, _info(summary, config, plan.training_noise()))
-            replace_folder(partial, folder)
+            _replace(partial, folder)
     summary.notes += plan.notes + _missing_classes(summary)
     summary.folder = folder
     return summary
 
 
-_NAMES = r"shard-\d{5,}\.(npy|jsonl)|(clips|skipped)\.jsonl|features\.json"
-# What a stopped extraction may have left.
-_OURS = re.compile(_NAMES + r"|\..*\.partial.*")
-# Altered copies come with the first training.
-_STORE = Kind("a feature store", store.INFO_NAME, re.compile(_NAMES + "|copies"))
+# What a store, or a stopped extraction, may have in it.
+_OURS = re.compile(
+    r"shard-\d{5,}\.(npy|jsonl)|(clips|skipped)\.jsonl|features\.json|\..*\.partial.*|"
+    + store.COPIES_NAME
+)
+_STORE = Kind("a feature store", store.INFO_NAME, _OURS)
+
+
+def _replace(partial: Path, folder: Path) -> None:
+    """The new store in the old one's place, with its copies: their key says if they still fit."""
+    copies = folder / store.COPIES_NAME
+    if copies.is_dir():
+        shutil.rmtree(partial / store.COPIES_NAME, ignore_errors=True)
+        os.replace(copies, partial / store.COPIES_NAME)
+    replace_folder(partial, folder)
 
 
 def _refuse_foreign(partial: Path) -> None:

@@ -77,10 +77,12 @@ def _manifest_row(row: dict[str, Any], manifest: Path, number: int) -> Recording
 
     file, word, speaker = text("path"), text("label"), text("speaker")
     part = text("split", "part").lower()
-    if not file or not word:
-        raise DatasetError(
-            f"{where}: expected columns path and label, got {', '.join(map(str, row))}"
-        )
+    for name, value in (("path", file), ("label", word)):
+        if name not in row:
+            got = ", ".join(map(str, row))
+            raise DatasetError(f"{where}: expected columns path and label, got {got}")
+        if not value:
+            raise DatasetError(f"{where}: expected a {name}, its field is empty")
     if not is_utf8(file + word + speaker) or "\0" in file:
         raise DatasetError(f"{where}: expected path, label and speaker to be plain text")
     if part and part not in _PART_NAMES:
@@ -102,7 +104,8 @@ def _manifest_row(row: dict[str, Any], manifest: Path, number: int) -> Recording
 
 def _seconds(text: str, name: str, where: str) -> float:
     try:
-        value = float(text)
+        # Python's numbers may have underscores, nobody else's do.
+        value = math.nan if "_" in text else float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value < 1e6:

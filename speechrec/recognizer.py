@@ -85,8 +85,7 @@ class Network:
             self._predict(x=np.zeros((1, 1024), dtype=np.float32))
             self._masked = self._masked_runner() if dropout else None
         except (ValueError, RuntimeError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())
-            raise BundleError(f"the network inside cannot be loaded: {reason}") from error
+            raise BundleError(_damage(error)) from error
 
     def _masked_runner(self) -> Any:
         runner = self._interpreter.get_signature_runner(DROPOUT_SIGNATURE)
@@ -115,8 +114,16 @@ class Network:
                 mask_name(index): _mask(rng, rate, shape)
                 for index, (rate, shape) in enumerate(self._dropout)
             }
-            rows.append(self._masked(x=x, **masks)["scores"])
+            try:
+                rows.append(self._masked(x=x, **masks)["scores"])
+            except (ValueError, RuntimeError) as error:
+                # Loading runs the other signature only.
+                raise BundleError(_damage(error)) from error
         return np.concatenate(rows)
+
+
+def _damage(error: Exception) -> str:
+    return f"the network inside cannot be used: {' '.join(str(error).split())}"
 
 
 def _mask(rng: np.random.Generator, rate: float, shape: tuple[int, ...]) -> Array:

@@ -218,4 +218,7 @@ def known_frames(file: "SoundFile") -> int | None:
 
 def _reason(error: Exception) -> str:
     text = getattr(error, "error_string", None) or str(error)
+    # What libsndfile says of a file that is there, when its MP3 decoder finds nothing.
+    if "possibly a pipe" in text:
+        text = "nothing in it can be decoded"
     return " ".join(str(text).split()).rstrip(".")

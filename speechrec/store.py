@@ -22,6 +22,8 @@ from speechrec.errors import ConfigError, DatasetError
 
 FORMAT = 1
 INFO_NAME, CLIPS_NAME, SKIPPED_NAME = "features.json", "clips.jsonl", "skipped.jsonl"
+# A folder of altered copies, which the first training makes.
+COPIES_NAME = "copies"
 
 
 def shard_name(index: int) -> str:

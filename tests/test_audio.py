@@ -1,6 +1,7 @@
 """Decoding equals soundfile's; every fault has its kind; no bytes bring the reader down."""
 
 import contextlib
+import errno
 import hashlib
 import io
 import os
@@ -224,6 +225,7 @@ BROKEN = {
     "cut after RIFF WAVE": (WAV[:12], {"truncated"}, "'data' chunk"),
     "cut FLAC": (FLAC[: len(FLAC) // 2], {"truncated", "unreadable"}, "sound|decoded"),
     "cut FLAC header": (FLAC[:50], {"not_audio", "unreadable"}, "expected|decoded"),
+    "MP3 of nothing": (b"\xff\xfb\x90" + bytes(3000), {"not_audio"}, "nothing in it"),
     "cut W64": (encode(tone(), kind="W64")[:60], {"not_audio", "truncated", "empty"}, "expected"),
     "rate too low": (encode(tone(), 3999), {"unsupported"}, "4000 to 768000 Hz, got 3999"),
     "rate too high": (encode(tone(), 768_001), {"unsupported"}, "got 768001"),
@@ -517,6 +519,21 @@ def test_the_hash_follows_the_file(tmp_path: Path) -> None:
         path.write_bytes(content)
         assert file_sha256(path) == hashlib.sha256(content).hexdigest()
     assert read_bytes(path) == WAV
+
+
+def test_a_stream_that_cannot_be_read(tmp_path: Path) -> None:
+    """A folder or a closed stream as standard input is that sound's error and nobody else's."""
+
+    class Folder(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+
+    closed = io.BytesIO()
+    closed.close()
+    for stream, reason in ((Folder(), "Is a directory"), (closed, "closed")):
+        with pytest.raises(AudioError, match=f"<stream>: cannot be read: .*{reason}") as caught:
+            read_audio(stream, sample_rate_hz=RATE)
+        assert caught.value.kind == "unreadable"
 
 
 def test_a_pipe_is_measured_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

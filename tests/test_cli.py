@@ -20,6 +20,7 @@ import soundfile
 import typer
 from typer.testing import CliRunner
 
+from speechrec import __main__ as entry
 from speechrec import cli, cli_evaluate
 from speechrec.bundle import read_bundle
 from speechrec.recognizer import Recognizer
@@ -219,6 +220,32 @@ def test_predict_folder(call: Call, recogniser_file: Path, corpus: Path) -> None
     outcome = call("predict", "--model", recogniser_file, "--json", corpus / "high")
     paths = [json.loads(line)["path"] for line in outcome.out.splitlines()]
     assert paths == sorted(map(str, (corpus / "high").iterdir()))
+
+
+def test_names_do_not_steer_the_terminal(
+    call: Call, recogniser_file: Path, words: list[Path], tmp_path: Path
+) -> None:
+    """Control characters in a file's name are escaped, in results and in errors."""
+    name = "\x1b[2Jgone.wav"
+    shutil.copy(words[0], tmp_path / name)
+    outcome = call("predict", "--model", recogniser_file, name, name + "\x07", "\x9b1A")
+    assert outcome.out.startswith(r"\x1b[2Jgone.wav  rise")
+    assert outcome.err.splitlines() == [
+        r"speechrec: \x1b[2Jgone.wav\x07: no such file", r"speechrec: \x9b1A: no such file",
+    ]  # fmt: skip
+    (record,) = call("predict", "--model", recogniser_file, "--json", name).out.splitlines()
+    assert json.loads(record)["path"] == name
+
+
+def test_ctrl_c_before_there_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends the program with a word, not with a traceback."""
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("speechrec.cli.main", stop)
+    with pytest.raises(SystemExit, match="Aborted!"):
+        entry.main()
 
 
 @pytest.mark.parametrize("top", [1, 3])

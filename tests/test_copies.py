@@ -148,6 +148,20 @@ def test_workers_do_not_show(store: Path, expected: npt.NDArray[np.float16]) -> 
     assert {path.name: path.read_bytes() for path in (store / "copies").iterdir()} == two
 
 
+def test_copies_outlive_an_extraction_of_the_same(
+    movable: Path, expected: npt.NDArray[np.float16]
+) -> None:
+    """Extracting again loses none; after one of other clips they are made anew."""
+    made(movable / "store")
+    before = files(movable / "store")
+    extract(movable / "corpus", movable / "store", CONFIG)
+    np.testing.assert_array_equal(made(movable / "store"), expected)
+    assert files(movable / "store") == before
+    Path(load_features(movable / "store", "training").clips[0].path).unlink()
+    extract(movable / "corpus", movable / "store", CONFIG)
+    assert len(made(movable / "store")) < len(expected)
+
+
 def test_where_the_folder_lies_does_not_show(
     movable: Path, expected: npt.NDArray[np.float16]
 ) -> None:

@@ -364,16 +364,20 @@ def test_silence_is_a_share_of_each_part(percent: float, tmp_path: Path) -> None
     assert plan.expected_clips == pytest.approx(spoken.total() + silent.total(), abs=2)
 
 
-def test_noise_of_the_parts_does_not_overlap(tmp_path: Path) -> None:
+@pytest.mark.parametrize("clip_s", [1.0, 1.5])
+def test_noise_of_the_parts_does_not_overlap(clip_s: float, tmp_path: Path) -> None:
     """Each part cuts its silence from a stretch of time of its own, inside the recording."""
     lengths = (40.0, 25.0)
     write_noise(tmp_path, *lengths)
     source = manifest(tmp_path, rows("yes no", names(200)))
     stretches: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
-    for clip in silences(plan_dataset(source, DataConfig(silence_percent=100))):
-        assert clip.duration_s == 1.0
+    for clip in silences(plan_dataset(source, DataConfig(silence_percent=100), clip_s=clip_s)):
+        assert clip.duration_s == clip_s
         low, high = stretches[clip.path].get(clip.part, (np.inf, 0))
-        stretches[clip.path][clip.part] = (min(low, clip.offset_s), max(high, clip.offset_s + 1))
+        stretches[clip.path][clip.part] = (
+            min(low, clip.offset_s),
+            max(high, clip.offset_s + clip_s),
+        )
     assert len(stretches) == 2
     for path, seconds in zip(sorted(stretches), lengths, strict=True):
         found = sorted(stretches[path].values())
@@ -423,7 +427,7 @@ def test_made_silence_is_told_for_each_part(tmp_path: Path) -> None:
     source = manifest(tmp_path, rows("yes no", names(30)))
     write_noise(tmp_path, 8)
     (note,) = plan_dataset(source, DataConfig()).notes
-    assert "less than a second for validation and testing: there silence is made" in note
+    assert "less than 1 s for validation and testing: there silence is made" in note
     assert not any("noise" in note for note in plan_dataset(source, NO_SILENCE).notes)
 
 

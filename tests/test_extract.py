@@ -407,6 +407,14 @@ def test_a_folder_that_is_no_store_is_not_replaced(small: Path, tmp_path: Path) 
     assert load_info(tmp_path / "empty").labels
 
 
+def test_silence_is_as_long_as_a_clip(corpus: Path, tmp_path: Path) -> None:
+    """A front end with longer clips gets longer silence, not silence with nothing behind it."""
+    features = replace(FEATURES, clip_ms=1500)
+    extract(corpus, tmp_path / "store", replace(CONFIG, features=features))
+    clips = rows(tmp_path / "store" / "clips.jsonl")
+    assert {clip["duration_s"] for clip in clips if clip["label"] == SILENCE} == {1.5}
+
+
 def test_notes_in_a_store_are_not_lost_with_it(small: Path, tmp_path: Path) -> None:
     """A store with altered copies in it is replaced, one with somebody's file in it is not."""
     store = tmp_path / "store"

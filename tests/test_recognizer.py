@@ -275,7 +275,7 @@ def garbage(model: bytes) -> Mapping[str, bytes]:
 def test_garbage_with_hashes_in_order(tmp_path: Path, content: Bundle, kind: str) -> None:
     """A network that is none is a `BundleError`, even in a file whose hashes all fit."""
     path = rewritten(tmp_path / "a.speechrec", content, model=garbage(content.model)[kind])
-    with pytest.raises(BundleError, match="cannot be loaded") as caught:
+    with pytest.raises(BundleError, match="cannot be used") as caught:
         Recognizer.load(path)
     assert str(caught.value).startswith(str(path))
 
@@ -284,8 +284,8 @@ def signature(network: Any, key: bytes) -> Any:
     return next(entry for entry in network.signatureDefs if entry.signatureKey == key)
 
 
-def graph(network: Any) -> Any:
-    return network.subgraphs[signature(network, b"predict").subgraphIndex]
+def graph(network: Any, key: bytes = b"predict") -> Any:
+    return network.subgraphs[signature(network, key).subgraphIndex]
 
 
 DAMAGES: dict[str, Callable[[Any], None]] = {
@@ -306,14 +306,33 @@ DAMAGES: dict[str, Callable[[Any], None]] = {
 }
 
 
+def damaged(path: Path, content: Bundle, damage: Callable[[Any], None]) -> Path:
+    """The recogniser file with its network changed, and all hashes right."""
+    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content.model, 0))
+    damage(tree)
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    return rewritten(path, content, model=bytes(builder.Output()))
+
+
+def test_damage_that_only_dropout_meets(tmp_path: Path, content: Bundle) -> None:
+    """It loads, and predicts; asked with dropout, it is a `BundleError`."""
+
+    def damage(network: Any) -> None:
+        operator = graph(network, b"dropout").operators[0]
+        operator.inputs = [operator.inputs[0], operator.inputs[0], *operator.inputs[2:]]
+
+    recognizer = Recognizer.load(damaged(tmp_path / "a.speechrec", content, damage))
+    wave = np.zeros(recognizer.config.clip_samples, dtype=np.float32)
+    recognizer.predict(wave)
+    with pytest.raises(BundleError, match="cannot be used"):
+        recognizer.uncertainty(wave, passes=2, seed=0)
+
+
 @pytest.mark.parametrize("damage", list(DAMAGES))
 def test_network_other_than_promised(tmp_path: Path, content: Bundle, damage: str) -> None:
     """A network that loads, but is not what the file promises, is one line of `BundleError`."""
-    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content.model, 0))
-    DAMAGES[damage](tree)
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(tree.Pack(builder), b"TFL3")
-    path = rewritten(tmp_path / "a.speechrec", content, model=bytes(builder.Output()))
+    path = damaged(tmp_path / "a.speechrec", content, DAMAGES[damage])
     with pytest.raises(BundleError) as caught:
         Recognizer.load(path)
     message = str(caught.value)

@@ -274,7 +274,13 @@ GOOD = '{"path": "a.wav", "label": "yes"}'
             "file,word\na.wav,yes\n",
             "m.csv:2: expected columns path and label, got file, word",
         ),
-        ("m.csv", "path,label\na.wav,yes\nb.wav,\n", "m.csv:3: expected columns path and label"),
+        (
+            "m.csv",
+            "path,label\na.wav,yes\nb.wav,\n",
+            "m.csv:3: expected a label, its field is empty",
+        ),
+        ("m.csv", "path,label\n,yes\n", "m.csv:2: expected a path, its field is empty"),
+        ("m.csv", "path,label\na.wav\n", "m.csv:2: expected a label, its field is empty"),
         (
             "m.csv",
             "path,label,split\na.wav,yes,middle\n",
@@ -286,6 +292,7 @@ GOOD = '{"path": "a.wav", "label": "yes"}'
             "m.csv:2: offset: expected seconds from 0, got '-1'",
         ),
         ("m.csv", "path,label,offset\na.wav,yes,nan\n", "m.csv:2: offset"),
+        ("m.csv", "path,label,offset\na.wav,yes,1_0\n", "m.csv:2: offset: expected seconds"),
         ("m.csv", "path,label,duration\na.wav,yes,soon\n", "m.csv:2: duration"),
         ("m.csv", "path,label,duration\na.wav,yes,0\n", "m.csv:2: duration: expected more than 0"),
         ("m.jsonl", GOOD + "\n{oops\n", "m.jsonl:2: expected a JSON object"),
