@@ -11,7 +11,7 @@ import numpy as np
 
 from speechrec import store
 from speechrec.export import to_tflite
-from speechrec.recognizer import Network
+from speechrec.network import Network
 
 
 def main() -> None:

@@ -18,7 +18,8 @@ from speechrec.evaluate import Report, evaluate
 from speechrec.export import dropout_shapes, to_tflite
 from speechrec.features import mel_filterbank
 from speechrec.files import replacing
-from speechrec.recognizer import Network, Recognizer
+from speechrec.network import Network
+from speechrec.recognizer import Recognizer
 from speechrec.store import FeatureSet, StoreInfo
 from speechrec.teacher import load_teacher, members, settings_of
 from speechrec.train import TrainResult

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from speechrec.checkpoint import EpochRow
-    from speechrec.extract import ExtractSummary
+    from speechrec.join import ExtractSummary
     from speechrec.recorder import Step
     from speechrec.run import RunResult
     from speechrec.thresholds import FalseAlarms, StreamThresholds

@@ -14,8 +14,8 @@ from tensorflow.python.framework.convert_to_constants import (
 )
 
 from speechrec.errors import TrainingError
+from speechrec.network import DROPOUT_SIGNATURE, PREDICT_SIGNATURE, Network, mask_name
 from speechrec.quiet import native_chatter_hidden
-from speechrec.recognizer import DROPOUT_SIGNATURE, PREDICT_SIGNATURE, Network, mask_name
 
 Wide = npt.NDArray[np.float64]
 

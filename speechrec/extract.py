@@ -10,9 +10,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import islice
@@ -20,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from speechrec import store
-from speechrec.config import PARTS, SILENCE
 from speechrec.dataset import Plan, plan_dataset
 from speechrec.errors import DatasetError
 from speechrec.features import mel_filterbank
-from speechrec.files import Kind, locked, refuse_content, replace_folder, replacing, write_json
+from speechrec.files import Kind, locked, refuse_content, replace_folder, write_json
+from speechrec.join import ExtractSummary, joined, missing_classes
 from speechrec.parallel import in_order, processes
-from speechrec.recording import Clip, Fault, Stretch
-from speechrec.shards import Finished, Job, dumps, front_end_of, make_shard, shard_rows
+from speechrec.recording import Clip, Stretch
+from speechrec.shards import Finished, Job, front_end_of, make_shard
 from speechrec.train_config import Config
 
 SHARD_CLIPS = 512
@@ -36,20 +34,6 @@ Progress = Callable[[int, int], None]
 
 # What had a hand in the vectors; scipy only where it is installed.
 _TOOLS = ("speechrec", "numpy", "scipy", "soundfile", "soxr")
-
-
-@dataclass(slots=True)
-class ExtractSummary:
-    """What an extraction made. ``counts`` and ``seconds`` are by (part, label)."""
-
-    folder: Path
-    labels: tuple[str, ...]
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    seconds: Counter[tuple[str, str]] = field(default_factory=Counter)
-    speakers: dict[str, int] = field(default_factory=dict)
-    faults: Counter[str] = field(default_factory=Counter)
-    first_faults: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 def extract(
@@ -91,28 +75,44 @@ def extract(
             raise DatasetError(plan.faults[0].message)
         partial.mkdir(parents=True, exist_ok=True)
         with locked(partial):
-            made: list[Finished] = []
-
-            def shards() -> Iterator[int]:
-                """The numbers of the shards, each when it is on the disk."""
-                done = 0
-                for finished in in_order(make_shard, _jobs(plan.clips(), partial, config), pool):
-                    if strict and finished.first_fault:
-                        raise DatasetError(finished.first_fault)
-                    done += finished.clips
-                    progress(min(done, plan.expected_clips), plan.expected_clips)
-                    yield len(made)
-                    made.append(finished)
-                progress(done, done)
-
-            # While the workers go on.
-            summary = _joined(partial, shards(), plan)
-            _remove_shard_rows(partial, len(made))
-            # Last: a folder without it is no store.
-            write_json(partial / store.INFO_NAME, _info(summary, config, plan.training_noise()))
+            made = in_order(make_shard, _jobs(plan.clips(), partial, config), pool)
+            summary = _written(partial, plan, made, config, strict=strict, progress=progress)
             _replace(partial, folder)
-    summary.notes += plan.notes + _missing_classes(summary)
+    summary.notes += plan.notes + missing_classes(summary)
     summary.folder = folder
+    return summary
+
+
+def _written(
+    partial: Path,
+    plan: Plan,
+    made: Iterator[Finished],
+    config: Config,
+    *,
+    strict: bool,
+    progress: Progress,
+) -> ExtractSummary:
+    """Finish a store from its shards, as workers make them."""
+    count = 0
+
+    def shards() -> Iterator[int]:
+        """The numbers of the shards, each when it is on the disk."""
+        nonlocal count
+        done = 0
+        for finished in made:
+            if strict and finished.first_fault:
+                raise DatasetError(finished.first_fault)
+            done += finished.clips
+            progress(min(done, plan.expected_clips), plan.expected_clips)
+            yield count
+            count += 1
+        progress(done, done)
+
+    # While the workers go on.
+    summary = joined(partial, shards(), plan)
+    _remove_shard_rows(partial, count)
+    # Last: a folder without it is no store.
+    write_json(partial / store.INFO_NAME, _info(summary, config, plan.training_noise()))
     return summary
 
 
@@ -148,79 +148,6 @@ def _jobs(clips: Iterator[Clip], folder: Path, config: Config) -> Iterator[Job]:
     while chunk := tuple(islice(clips, SHARD_CLIPS)):
         yield Job(folder, index, chunk, config.features, config.data.store_dtype)
         index += 1
-
-
-def _joined(folder: Path, shards: Iterator[int], plan: Plan) -> ExtractSummary:
-    """Join the shards' rows as they come, and drop repeated sounds."""
-    summary = ExtractSummary(folder, plan.labels)
-    speakers: dict[str, str] = {}
-    with (
-        replacing(folder / store.CLIPS_NAME) as clips_path,
-        replacing(folder / store.SKIPPED_NAME) as skipped_path,
-        clips_path.open("w", encoding="utf-8") as clips,
-        skipped_path.open("w", encoding="utf-8") as skipped,
-    ):
-        for row, line in _distinct(folder, shards, plan.faults):
-            if "kind" in row:
-                skipped.write(line)
-                summary.faults[row["kind"]] += 1
-                if len(summary.first_faults) < 10:
-                    summary.first_faults.append(row["message"])
-                continue
-            clips.write(line)
-            summary.counts[row["part"], row["label"]] += 1
-            summary.seconds[row["part"], row["label"]] += row["duration_s"]
-            if row["speaker"]:
-                speakers.setdefault(row["speaker"], row["part"])
-    # Noise is always there; without a word it is nothing to learn from.
-    if not {label for _, label in summary.counts} - {SILENCE}:
-        reasons = "; ".join(summary.first_faults[:1])
-        raise DatasetError(f"none of the recordings can be used (first reason: {reasons})")
-    summary.speakers = dict(Counter(speakers.values()))
-    return summary
-
-
-def _missing_classes(summary: ExtractSummary) -> list[str]:
-    """A line for every part that lacks a class, since its figures then lack it too."""
-    lines = []
-    for part in PARTS:
-        absent = [label for label in summary.labels if not summary.counts[part, label]]
-        if len(absent) == len(summary.labels):
-            lines.append(f"there are no clips for the {part} part")
-        elif absent:
-            lines.append(f"the {part} part has no clips of {', '.join(absent)}")
-    return lines
-
-
-def _distinct(
-    folder: Path, shards: Iterator[int], faults: list[Fault]
-) -> Iterator[tuple[dict[str, Any], str]]:
-    """Faults and clips in order with their lines, a clip that sounds like an earlier one a fault.
-
-    A sound's digest points at its shard and row only: this keeps the table small, and the earlier
-    clip's name is looked up in the rare case that it is wanted.
-    """
-    for fault in faults:
-        yield _with_line(fault)
-    seen: dict[int, int] = {}
-    for index in shards:
-        sounds, rows = shard_rows(folder, index)
-        for row, line in rows:
-            sound = "" if "kind" in row else sounds[row["row"]]
-            here = index << 32 | row.get("row", 0)
-            first = seen.setdefault(int(sound, 16), here) if sound else here
-            if first == here:
-                yield row, line
-                continue
-            _, others = shard_rows(folder, first >> 32)
-            original = next(r["path"] for r, _ in others if r.get("row") == first & 0xFFFFFFFF)
-            message = f"{row['path']}: same sound as {original}, which is kept"
-            yield _with_line(Fault(row["path"], "duplicate", message))
-
-
-def _with_line(fault: Fault) -> tuple[dict[str, Any], str]:
-    row = dataclasses.asdict(fault)
-    return row, dumps(row) + "\n"
 
 
 def _remove_shard_rows(folder: Path, shards: int) -> None:

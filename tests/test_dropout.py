@@ -20,7 +20,8 @@ from speechrec.errors import SpeechrecError
 from speechrec.export import dropout_shapes, to_tflite
 from speechrec.features import mel_filterbank
 from speechrec.model import band_statistics, build_model
-from speechrec.recognizer import Network, Recognizer, _mask
+from speechrec.network import Network, _mask
+from speechrec.recognizer import Recognizer
 from speechrec.run import RunResult
 from speechrec.store import FeatureSet, load_features
 from speechrec.train_config import ModelConfig

@@ -12,7 +12,8 @@ from speechrec.bundle import read_bundle
 from speechrec.errors import TrainingError
 from speechrec.export import dropout_layers, dropout_shapes, folded_dense, to_tflite
 from speechrec.model import band_statistics, build_model
-from speechrec.recognizer import Network, Recognizer
+from speechrec.network import Network
+from speechrec.recognizer import Recognizer
 from speechrec.run import RunResult
 from speechrec.store import load_features
 from speechrec.train_config import ModelConfig
