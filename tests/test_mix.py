@@ -685,6 +685,22 @@ def test_command(call: Call, feature_store: Path, tmp_path: Path) -> None:
         assert own <= set(row["sources"]) <= chosen | own
 
 
+@pytest.mark.parametrize("option", ["--noise", "--negatives"])
+def test_what_is_read_is_not_replaced(
+    option: str, call: Call, feature_store: Path, tmp_path: Path
+) -> None:
+    """An earlier mix in which somebody keeps recordings does not take them along."""
+    (tmp_path / "out" / "own").mkdir(parents=True)
+    (tmp_path / "out" / INFO_NAME).write_text("{}")
+    # Of these some are for testing.
+    for number in range(20):
+        soundfile.write(tmp_path / "out" / "own" / f"{number}.wav", burst(5000), RATE)
+    code, _, err = call("--features", feature_store, option, "out/own", "--out", "out")
+    assert code == 1
+    assert "apart from what is read" in err
+    assert len(list((tmp_path / "out" / "own").iterdir())) == 20
+
+
 def test_command_with_other_speech(call: Call, feature_store: Path, tmp_path: Path) -> None:
     """Other speech is of speakers of the part, by a pattern for its files' names, and babbles."""
     for n, take in itertools.product(range(40), "ab"):
