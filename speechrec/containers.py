@@ -1,7 +1,8 @@
 """How long a file of sound ought to be, in formats whose decoder hides that one was cut.
 
 libsndfile takes what a header says for at most what there is. Layouts: EBU Tech 3306 (RF64), Sony's
-Wave64, Apple's AIFF-C, Sun's AU, NIST SPHERE. Plain WAV is in `wav`.
+Wave64, Apple's AIFF-C, Sun's AU, NIST SPHERE, and RIFX, which is WAV with its bytes the
+other way round. Plain WAV is in `wav`.
 """
 
 import re
@@ -29,6 +30,8 @@ def stated_end(data: Bytes) -> int:
             return _rf64_end(data)
         if magic[:4] == b"FORM" and magic[8:] in (b"AIFF", b"AIFC", b"8SVX", b"16SV"):
             return _chunk_end(_chunks(data, ">4sI"), (b"SSND", b"BODY"))
+        if magic[:4] == b"RIFX":
+            return _chunk_end(_chunks(data, ">4sI"), (b"data",))
         if magic[:8] == _W64_HEAD:
             return _chunk_end(_w64_chunks(data), (b"data",))
         if magic[:4] in (b".snd", b"dns."):

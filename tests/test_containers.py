@@ -16,7 +16,7 @@ RATE = 16_000
 KINDS = {
     "rf64": ("RF64", "PCM_16"), "w64": ("W64", "PCM_24"), "aiff": ("AIFF", "PCM_16"),
     "aifc": ("AIFF", "ULAW"), "au": ("AU", "PCM_16"), "svx": ("SVX", "PCM_16"),
-    "sph": ("NIST", "PCM_16"), "au little": ("AU", "FLOAT"),
+    "sph": ("NIST", "PCM_16"), "au little": ("AU", "FLOAT"), "rifx big": ("WAV", "PCM_16"),
 }  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def content(kind: str) -> bytes:
     buffer = io.BytesIO()
     container, subtype = KINDS[kind]
     wave = 0.1 * np.sin(np.arange(RATE - 1, dtype=np.float32))
-    endian = "LITTLE" if kind == "au little" else "FILE"
+    endian = kind.partition(" ")[2].upper() or "FILE"
     soundfile.write(buffer, wave, RATE, format=container, subtype=subtype, endian=endian)
     return buffer.getvalue()
 
