@@ -68,22 +68,8 @@ def make_shard(job: Job) -> Finished:
             continue
         vector = front_end(fit_clip(wave, job.config)[np.newaxis])[0]
         vectors[row] = vector
-        lines.append(
-            {
-                "shard": job.index,
-                "row": row,
-                "path": clip.path,
-                "label": clip.label,
-                "word": clip.word,
-                "speaker": clip.speaker,
-                "part": clip.part,
-                "offset_s": clip.offset_s,
-                "duration_s": round(len(wave) / job.config.sample_rate_hz, 6),
-                "whole": clip.duration_s is None and not clip.offset_s,
-                "gain_db": clip.gain_db,
-                "sha256": sha256,
-            }
-        )
+        seconds = round(len(wave) / job.config.sample_rate_hz, 6)
+        lines.append(_row(job.index, row, clip, seconds, sha256))
         sounds.append("" if clip.label == SILENCE else _sound_digest(vector))
         row += 1
     with replacing(job.folder / store.shard_name(job.index)) as partial:
@@ -95,6 +81,16 @@ def make_shard(job: Job) -> Finished:
         for line in (header, *lines):
             file.write(dumps(line) + "\n")
     return Finished(len(job.clips), first_fault)
+
+
+def _row(shard: int, row: int, clip: Clip, seconds: float, sha256: str) -> dict[str, Any]:
+    """A clip's line in ``clips.jsonl``."""
+    return {
+        "shard": shard, "row": row, "path": clip.path, "label": clip.label, "word": clip.word,
+        "speaker": clip.speaker, "part": clip.part, "offset_s": clip.offset_s,
+        "duration_s": seconds, "whole": clip.duration_s is None and not clip.offset_s,
+        "gain_db": clip.gain_db, "sha256": sha256,
+    }  # fmt: skip
 
 
 dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -8,8 +8,9 @@ from speechrec.audio import read_audio
 from speechrec.config import UNKNOWN
 from speechrec.errors import AudioError, DatasetError
 from speechrec.features import Array
+from speechrec.limits import check_regular
 from speechrec.recognizer import Recognizer
-from speechrec.recording import Fault
+from speechrec.recording import Fault, Recording
 from speechrec.recordings import Corpus
 from speechrec.store import FeatureSet, StoredClip
 
@@ -34,38 +35,21 @@ def read_testset(
         if isinstance(item, Fault):
             faults.append(item)
             continue
-        label = item.word if item.word in recognizer.labels else UNKNOWN
-        if label not in recognizer.labels:
-            raise DatasetError(
-                f"{item.path}: the recogniser knows neither the word {item.word!r} nor unknown "
-                f"words; it knows {', '.join(recognizer.labels)}"
-            )
-        rate = recognizer.config.sample_rate_hz
+        label = _label_of(item, recognizer)
         try:
-            wave = read_audio(
-                Path(item.path), sample_rate_hz=rate,
-                offset_s=item.offset_s, duration_s=item.duration_s,
-            )  # fmt: skip
+            wave = _read(item, recognizer.config.sample_rate_hz)
         except AudioError as error:
             faults.append(Fault.of(item.path, error))
             continue
         vectors.append(recognizer.features(wave))
+        seconds = len(wave) / recognizer.config.sample_rate_hz
         clips.append(
             StoredClip(
-                shard=0,
-                row=len(clips),
-                path=item.path,
-                label=label,
-                word=item.word,
-                speaker=item.speaker,
-                part="testing",
-                offset_s=item.offset_s,
-                duration_s=len(wave) / rate,
-                gain_db=0.0,
-                sha256="",
-                whole=True,
+                shard=0, row=len(clips), path=item.path, label=label, word=item.word,
+                speaker=item.speaker, part="testing", offset_s=item.offset_s,
+                duration_s=seconds, gain_db=0.0, sha256="", whole=True,
             )
-        )
+        )  # fmt: skip
     if not clips:
         reason = f" (first reason: {faults[0].message})" if faults else ""
         raise DatasetError(f"{source}: no recording can be used{reason}")
@@ -74,3 +58,21 @@ def read_testset(
     return FeatureSet(
         np.stack(vectors), y, recognizer.labels, tuple(clips), recognizer.config
     ), faults
+
+
+def _label_of(item: Recording, recognizer: Recognizer) -> str:
+    label = item.word if item.word in recognizer.labels else UNKNOWN
+    if label not in recognizer.labels:
+        raise DatasetError(
+            f"{item.path}: the recogniser knows neither the word {item.word!r} nor unknown "
+            f"words; it knows {', '.join(recognizer.labels)}"
+        )
+    return label
+
+
+def _read(item: Recording, rate_hz: int) -> Array:
+    check_regular(item.path)
+    return read_audio(
+        Path(item.path), sample_rate_hz=rate_hz,
+        offset_s=item.offset_s, duration_s=item.duration_s,
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 
@@ -24,13 +25,14 @@ def recognizer(recogniser_file: Path) -> Recognizer:
 
 @pytest.fixture
 def room(tmp_path: Path, corpus: Path) -> Path:
-    """A few recordings of known and unknown words, one of them broken."""
+    """A few recordings of known and unknown words; one more is broken, and one a pipe."""
     folder = tmp_path / "room"
     for word in ("rise", "high", "low"):
         (folder / word).mkdir(parents=True)
         for path in sorted((corpus / word).iterdir())[:3]:
             shutil.copy(path, folder / word)
     (folder / "rise" / "zz_nohash_0.wav").write_bytes(b"broken")
+    os.mkfifo(folder / "rise" / "zz_nohash_1.wav")
     return folder
 
 
@@ -41,8 +43,8 @@ def test_words_and_faults(room: Path, recognizer: Recognizer) -> None:
     assert [clip.word for clip in clips.clips] == ["high"] * 3 + ["low"] * 3 + ["rise"] * 3
     assert [recognizer.labels[y] for y in clips.y] == [clip.label for clip in clips.clips]
     assert [(Path(fault.path).name, fault.kind) for fault in faults] == [
-        ("zz_nohash_0.wav", "not_audio")
-    ]
+        ("zz_nohash_0.wav", "not_audio"), ("zz_nohash_1.wav", "unreadable"),
+    ]  # fmt: skip
     assert clips.labels == recognizer.labels
     assert clips.config == recognizer.config
 
