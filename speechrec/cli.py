@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from speechrec import cli_data, cli_evaluate, cli_negatives, cli_stream, cli_train
-from speechrec.cli_common import ModelOption, choose_model, say, show
+from speechrec.cli_common import ModelOption, choose_model, say, show, standard_input
 from speechrec.errors import SpeechrecError
 
 app = typer.Typer(
@@ -74,7 +74,7 @@ def predict(
     recognizer = Recognizer.load(choose_model(model))
     failed = False
     for path, problem in locate.sounds(paths):
-        source = sys.stdin.buffer if path == "-" else Path(path)
+        source = standard_input() if path == "-" else Path(path)
         try:
             if problem is not None:
                 raise problem

@@ -1,8 +1,11 @@
 """What several commands share: options that mean the same, and lines on standard error."""
 
+import os
 import re
+import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
@@ -51,6 +54,15 @@ def show(text: str, *, err: bool = False) -> None:
 def say(line: str) -> None:
     """A line for whoever sits there, apart from the results."""
     show(line, err=True)
+
+
+def standard_input() -> BinaryIO:
+    """Its bytes, waited for: whoever shares it may have said that nobody is to wait."""
+    stream = sys.stdin.buffer
+    # Windows, or what is no file.
+    with suppress(OSError, ValueError, AttributeError):
+        os.set_blocking(stream.fileno(), True)
+    return stream
 
 
 def choose_model(model: Path | None) -> Path:

@@ -72,10 +72,12 @@ def mix(
     )  # fmt: skip
 
     from speechrec import console
+    from speechrec.files import refuse_inside
     from speechrec.mix import mix as run_mix
     from speechrec.mix import store_clips
     from speechrec.negatives import find_negatives
 
+    refuse_inside(out, negatives, noise)
     speech = (
         find_negatives(negatives, part=part, speaker_pattern=speaker_pattern) if negatives else []
     )

@@ -39,7 +39,8 @@ def evaluate(
     from speechrec.recognizer import Recognizer
     from speechrec.report import to_html, to_text
 
-    if html is not None and html.exists() and html.suffix.lower() not in (".html", ".htm"):
+    is_page = html is None or html.suffix.lower() in (".html", ".htm")
+    if html is not None and html.exists() and not (is_page and html.is_file()):
         raise ConfigError(f"--html: expected the name of a page, {html} is something else")
     if stream or recordings is not None:
         refuse_given(context, "features", "part", why="is for feature stores")
@@ -95,6 +96,8 @@ def _evaluate_streams(
 
     with console.clips_progress("listening") as progress:
         figures = evaluate_streams(recognizer, folder, progress=progress)
+    if not any(each.said for each in figures):
+        say(f"no commands are labelled in {folder}: every detection counts as a false alarm")
     show(json.dumps([each.to_json() for each in figures]) if as_json else to_text(figures))
     if html is not None:
         write_text(html, to_html(figures, title=f"{path.stem} on {folder}"))

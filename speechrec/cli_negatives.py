@@ -36,9 +36,10 @@ def calibrate(
     from speechrec.recognizer import Recognizer
     from speechrec.thresholds import choose_thresholds, count_false_alarms
 
-    if not 0 < target_fa_per_hour < float("inf"):
+    if not 1e-6 <= target_fa_per_hour <= 1e6:
         raise ConfigError(
-            f"--target-fa-per-hour: expected a number above 0, got {target_fa_per_hour}"
+            f"--target-fa-per-hour: expected a number above 0, such as 0.5, got "
+            f"{target_fa_per_hour}"
         )
     path, _ = locate.recogniser(model)
     shipped = {each.resolve() for each in locate.installed_models().values()}
@@ -46,10 +47,8 @@ def calibrate(
         raise ConfigError(
             f"{out or path}: came with speechrec and is left as it is; name a copy with --out"
         )
-    if out and out.exists() and not (out.is_file() and out.suffix == SUFFIX):
-        raise ConfigError(
-            f"--out: expected the name of a new or earlier recogniser file, {out} is something else"
-        )
+    if out and (out.suffix != SUFFIX or (out.exists() and not out.is_file())):
+        raise ConfigError(f"--out: expected a file whose name ends in {SUFFIX}, got {out}")
     recognizer = Recognizer.load(path)
     found = find_negatives(negatives, part=part, speaker_pattern=speaker_pattern)
     with console.clips_progress("listening") as progress:
@@ -81,10 +80,14 @@ def mine(
 ) -> None:
     """Turn false alarms into training data: clips for the next extract --unknown."""
     from speechrec import console
+    from speechrec.files import refuse_inside
     from speechrec.mine import mine as run_mine
     from speechrec.negatives import find_negatives
     from speechrec.recognizer import Recognizer
 
+    if least != least:
+        raise ConfigError("--least: expected 0 to 1, got nan")
+    refuse_inside(out, negatives)
     recognizer = Recognizer.load(choose_model(model))
     found = find_negatives(negatives, part=part, speaker_pattern=speaker_pattern)
     with console.clips_progress("mining") as progress:
@@ -92,7 +95,6 @@ def mine(
     for fault in mined.faults:
         say(f"not used: {fault.message}")
     words = ", ".join(f"{label} {count}" for label, count in sorted(mined.clips.items()))
-    show(
-        f"{sum(mined.clips.values())} clips in {out} from {mined.seconds / 60:.1f} minutes, most "
-        f"like {words or 'nothing'}; learn from them with: speechrec extract --unknown {out}"
-    )
+    heard = f"{sum(mined.clips.values())} clips in {out} from {mined.seconds / 60:.1f} minutes"
+    advice = f", most like {words}; learn from them with: speechrec extract --unknown {out}"
+    show(heard + (advice if words else ": nothing in them is like a command"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from speechrec.cli_common import ModelOption, choose_model, refuse_given, say, show
+from speechrec.cli_common import ModelOption, choose_model, refuse_given, say, show, standard_input
 from speechrec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _sound(
 
         yield (
             raw_blocks(
-                sys.stdin.buffer, rate_hz=rate, sample_rate_hz=detector.rate_hz,
+                standard_input(), rate_hz=rate, sample_rate_hz=detector.rate_hz,
                 channels=channels, encoding=encoding,
             ),
             lambda: 0,
@@ -129,15 +129,21 @@ def _sound(
 
 
 def _thresholds(options: list[str], keywords: tuple[str, ...]) -> dict[str, float]:
-    """The thresholds of --threshold; one without a label is for all keywords."""
-    chosen: dict[str, float] = {}
+    """The thresholds of --threshold; one without a label is for all other keywords."""
+    # What is said of one command goes before what is said of all, in whatever order.
+    for_all, chosen = dict[str, float](), dict[str, float]()
     for option in options:
-        label, _, value = option.rpartition("=")
+        label, sign, value = option.rpartition("=")
         try:
+            if sign and not label:
+                raise ValueError
             number = float(value)
         except ValueError:
             raise ConfigError(
                 f"--threshold: expected a number such as 0.9, or right=0.9, got {option!r}"
             ) from None
-        chosen |= dict.fromkeys([label] if label else keywords, number)
-    return chosen
+        if label:
+            chosen[label] = number
+        else:
+            for_all = dict.fromkeys(keywords, number)
+    return for_all | chosen

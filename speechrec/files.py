@@ -90,6 +90,20 @@ def refuse_content(folder: Path, *, kind: Kind | None = None, read: Iterable[Pat
         )
 
 
+def refuse_inside(out: Path, *read: Path | None) -> None:
+    """Refuse a result that would be read the next time, with what it is made of.
+
+    Raises:
+        DatasetError: ``out`` is one of these folders or lies in one.
+    """
+    for folder in filter(None, read):
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise DatasetError(
+                f"{out}: expected a folder outside of {folder}, whose recordings are read; choose "
+                "another --out"
+            )
+
+
 @contextmanager
 def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Keep others that ask for the same out of a folder, until the block or the process ends.

@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+import math
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from speechrec.errors import DatasetError
+from speechrec.errors import AudioError, DatasetError
 from speechrec.event import Event
 from speechrec.features import Array
 from speechrec.labels import Command, read_labels
@@ -17,6 +19,7 @@ from speechrec.mix_config import condition_name
 from speechrec.negatives import file_events
 from speechrec.recognizer import Recognizer
 from speechrec.recordings import sound_files
+from speechrec.sndfile import read_info
 
 # The condition of recordings that say nothing about their noise.
 _ANY = "all"
@@ -45,13 +48,14 @@ def hear_folder(
     paths = sound_files(folder) if folder.is_dir() else []
     if not paths:
         raise DatasetError(
-            f"{folder}: expected recordings with labels, found none; make some with: speechrec mix"
+            f"{folder}: expected a folder of recordings with labels, found none; make some with: "
+            "speechrec mix"
         )
     conditions = _conditions(folder)
-    labelled = any(path.with_suffix(".txt").exists() for path in paths)
+    # All of them before the first is heard, since hearing may take hours.
+    truths = _truths(paths, recognizer)
     heard = []
-    for done, path in enumerate(paths, 1):
-        truth = _truth(path, recognizer) if labelled else ()
+    for done, (path, truth) in enumerate(zip(paths, truths, strict=True), 1):
         events: list[Event] = []
         seconds = 0.0
         for found, length_s in file_events(recognizer, path):
@@ -79,15 +83,54 @@ def _conditions(folder: Path) -> dict[str, str]:
         ) from error
 
 
-def _truth(path: Path, recognizer: Recognizer) -> tuple[Command, ...]:
-    labels = path.with_suffix(".txt")
-    if not labels.exists():
-        raise DatasetError(f"{path}: expected its commands as Audacity labels in {labels}")
-    truth = read_labels(labels)
-    for command in truth:
-        if command.label not in recognizer.keywords:
+def _truths(paths: Sequence[Path], recognizer: Recognizer) -> list[tuple[Command, ...]]:
+    """The commands in each recording; none in any of them where none has labels."""
+    tracks = [_labels_beside(path) for path in paths]
+    if not any(tracks):
+        return [()] * len(paths)
+    truths = []
+    for path, track in zip(paths, tracks, strict=True):
+        if track is None:
             raise DatasetError(
-                f"{labels}: the recogniser does not know {command.label!r}; it knows "
-                f"{', '.join(recognizer.keywords)}"
+                f"{path}: expected its commands as Audacity labels in {path.with_suffix('.txt')}; "
+                "an empty file says that there are none"
             )
-    return truth
+        truth = read_labels(track, words=recognizer.keywords)
+        last = max((command.start_s for command in truth), default=0.0)
+        # Lengths of MP3 files are estimates.
+        if last > 1 + 1.05 * (seconds := _length_s(path)):
+            raise DatasetError(
+                f"{track}: expected labels of {path.name}, which ends at {seconds:.2f} s, got one "
+                f"at {last:.2f} s"
+            )
+        _refuse_twice(truth, track)
+        truths.append(truth)
+    return truths
+
+
+def _refuse_twice(truth: Sequence[Command], track: Path) -> None:
+    """One word cannot be said twice at once; a second label of it would always be missed."""
+    until = dict[str, float]()
+    for command in sorted(truth, key=lambda each: each.start_s):
+        if command.start_s < until.get(command.label, 0):
+            raise DatasetError(
+                f"{track}: expected {command.label!r} at {command.start_s:g} s once, two labels of "
+                "it overlap there; keep one"
+            )
+        until[command.label] = command.end_s
+
+
+def _labels_beside(path: Path) -> Path | None:
+    """The label track of a recording, even if it cannot be read."""
+    tracks = (path.with_suffix(".txt"), path.with_suffix(".TXT"))
+    return next((track for track in tracks if os.path.lexists(track)), None)
+
+
+def _length_s(path: Path) -> float:
+    try:
+        return read_info(path).duration_s
+    except AudioError as error:
+        # Such as a FLAC that does not say it; hearing it does, or says what is wrong.
+        if error.kind != "unreadable":
+            raise
+        return math.inf

@@ -1,6 +1,6 @@
 """Audacity label tracks: where in a recording which command is said."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -37,11 +37,15 @@ def write_labels(path: Path, truth: Iterable[Labelled]) -> None:
     write_text(path, label_track(truth))
 
 
-def read_labels(path: Path) -> tuple[Command, ...]:
+def read_labels(path: Path, *, words: Collection[str] = ()) -> tuple[Command, ...]:
     """The commands of an Audacity label track.
 
+    Args:
+        words: what may be said; anything by default.
+
     Raises:
-        DatasetError: the file cannot be read, or a line is not start, end, label.
+        DatasetError: the file cannot be read, or a line is not start, end, label, or its label is
+            none of the words.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -49,13 +53,13 @@ def read_labels(path: Path) -> tuple[Command, ...]:
         raise DatasetError(f"{path}: cannot read these labels: {error}") from error
     # Audacity puts the frequencies of a label on a line of their own, after a backslash.
     return tuple(
-        _command(line, f"{path}:{number}")
+        _command(line, f"{path}:{number}", words)
         for number, line in enumerate(lines, 1)
         if line.strip() and not line.startswith("\\")
     )
 
 
-def _command(line: str, where: str) -> Command:
+def _command(line: str, where: str, words: Collection[str]) -> Command:
     try:
         start, end, label = line.split("\t")
         command = Command(label, float(start), float(end))
@@ -63,4 +67,9 @@ def _command(line: str, where: str) -> Command:
         command = Command("", 0, -1)
     if not 0 <= command.start_s <= command.end_s < float("inf"):
         raise DatasetError(f"{where}: expected start, end and label between tabs, got {line!r}")
+    if words and command.label not in words:
+        raise DatasetError(
+            f"{where}: expected one of {', '.join(words)}, got {command.label!r}; correct it, or "
+            "leave out what is no command"
+        )
     return command

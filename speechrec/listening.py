@@ -5,7 +5,9 @@ import os
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TextIO
 
 import numpy as np
@@ -16,6 +18,8 @@ from speechrec.wav import Samples
 
 # Programs running at once; more would pile up.
 _MOST_RUNNING = 8
+# At the end these are waited for so long.
+_PATIENCE_S = 2.0
 # What a meter shows of silence.
 LEAST_DB = -80.0
 
@@ -114,10 +118,14 @@ class CommandRunner:
             self._say(f"{words[0]}: cannot be started: {error.strerror}")
 
     def finish(self) -> None:
-        """Wait for those still running."""
+        """Say how the last ones end, if that is within two seconds; others are left to run."""
+        until = time.monotonic() + _PATIENCE_S
         for process in self._running:
-            process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, until - time.monotonic()))
         self._reap()
+        if self._running:
+            self._say(f"{self._words[0]}: {len(self._running)} still running")
 
     def _reap(self) -> None:
         """Say which have failed, and forget those that have ended."""

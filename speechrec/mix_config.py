@@ -9,7 +9,8 @@ RATE_HZ = 16_000
 
 def condition_name(snr_db: float | None) -> str:
     """The noise in a name: clean, 10dB."""
-    return "clean" if snr_db is None else f"{snr_db:g}dB"
+    # Minus zero is zero.
+    return "clean" if snr_db is None else f"{snr_db + 0:g}dB"
 
 
 def _require(ok: bool, message: str) -> None:

@@ -14,6 +14,7 @@ from speechrec.errors import ConfigError
 from speechrec.files import write_text
 from speechrec.labels import label_track
 from speechrec.recording import printable
+from speechrec.recordings import has_sound_beside
 from speechrec.stream import Detection
 from speechrec.transcribe import Heard
 
@@ -45,43 +46,37 @@ class Writer:
 
     def __init__(self, form: Form, out: Path | None) -> None:
         self._form, self._out = form, out
-        self._taken: dict[Path, str] = {}
+        self._taken: dict[str, str] = {}
 
     def __call__(self, heard: Heard) -> None:
         """One recording.
 
         Raises:
             ConfigError: another recording of the same name has been written, what is there is a
-                label track beside its recording, or it cannot be written.
+                label track beside a recording, or it cannot be written.
         """
         text = formatted(heard, self._form)
+        stem = "stdin" if heard.path == "-" else Path(heard.path).stem
+        name = stem + _SUFFIXES[self._form] if self._out else _ctm_name(stem)
+        if name in self._taken:
+            raise ConfigError(
+                f"{heard.path}: {self._out / name if self._out else name} was written for "
+                f"{self._taken[name]}; choose another --out, or name them one at a time"
+            )
+        self._taken[name] = heard.path
         if self._out is None:
             typer.echo(text, nl=False)
             return
-        stem = "stdin" if heard.path == "-" else Path(heard.path).stem
-        path = self._out / (stem + _SUFFIXES[self._form])
-        if path in self._taken:
-            raise ConfigError(
-                f"{heard.path}: {path} was written for {self._taken[path]}; choose another --out"
-            )
-        if self._form == "labels" and path.exists() and _is_beside(path, heard.path):
+        path = self._out / name
+        if self._form == "labels" and path.exists() and has_sound_beside(path):
             raise ConfigError(
                 f"{heard.path}: {path} is there already and may be the truth; choose another --out"
             )
-        self._taken[path] = heard.path
         try:
             self._out.mkdir(parents=True, exist_ok=True)
             write_text(path, text)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _is_beside(path: Path, recording: str) -> bool:
-    """Whether a file lies where the recording does, or where the file it links to does."""
-    if recording == "-":
-        return False
-    homes = (Path(recording).parent.resolve(), Path(recording).resolve().parent)
-    return path.parent.resolve() in homes
 
 
 def formatted(heard: Heard, form: Form) -> str:
@@ -94,12 +89,16 @@ def formatted(heard: Heard, form: Form) -> str:
         )
     if form == "labels":
         return label_track(found)
-    name = _ctm_field("stdin" if heard.path == "-" else printable(Path(heard.path).stem))
+    name = _ctm_name("stdin" if heard.path == "-" else Path(heard.path).stem)
     return "".join(
         f"{name} 1 {each.start_s:.3f} {each.end_s - each.start_s:.3f} {_ctm_field(each.label)} "
         f"{each.confidence:.4f}\n"
         for each in found
     )
+
+
+def _ctm_name(stem: str) -> str:
+    return _ctm_field(printable(stem))
 
 
 def _ctm_field(text: str) -> str:

@@ -168,6 +168,14 @@ def sound_files(folder: Path) -> list[Path]:
     return [path for path in map(Path, _files_below(str(folder))) if _is_sound(path)]
 
 
+def has_sound_beside(path: Path) -> bool:
+    """Whether a sound file of the same name, but for its ending, lies in the folder of a file."""
+    return any(
+        path.with_suffix(suffix).exists() or path.with_suffix(suffix.upper()).exists()
+        for suffix in _SOUND_SUFFIXES
+    )
+
+
 def _sound_files_of(folder: Path) -> list[Path]:
     files = sound_files(folder) if folder.is_dir() else []
     if not files:

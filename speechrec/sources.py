@@ -19,6 +19,11 @@ _FULL_SCALE = {"u8": 128.0, "s16le": 2.0**15, "s32le": 2.0**31, "f32le": 1.0}
 # At most so much is read at once; what a pipe has ready comes at once.
 _READ_BYTES = 1 << 16
 MAX_CHANNELS = 64
+# How the files begin that people send instead of raw sound.
+_HEADS = (
+    b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"caff",
+    b"NIST",
+)  # fmt: skip
 
 
 def file_blocks(path: Path, *, sample_rate_hz: int) -> Iterator[Samples]:
@@ -90,7 +95,7 @@ def _raw_frames(stream: BinaryIO, channels: int, encoding: str) -> Iterator[Samp
         rest += data
         if first and len(rest) >= 4:
             first = False
-            if rest[:4] in (b"RIFF", b"fLaC", b"OggS"):
+            if rest[:4].startswith(_HEADS):
                 raise AudioError(
                     "not_audio",
                     "<stream>: expected raw PCM, got a sound file's header; send samples alone: "
@@ -104,7 +109,12 @@ def _raw_frames(stream: BinaryIO, channels: int, encoding: str) -> Iterator[Samp
         rest = rest[whole:]
         with np.errstate(all="ignore"):
             block: Samples = ((frames - offset) / _FULL_SCALE[encoding]).astype(np.float32)
-        limits.check_finite(block, "<stream>")
+        try:
+            limits.check_finite(block, "<stream>")
+        except AudioError:
+            # As far as it is sound it is heard, however it has come in.
+            yield block[: int(np.isfinite(block).all(axis=1).argmin())]
+            raise
         yield block
 
 

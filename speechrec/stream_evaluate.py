@@ -52,7 +52,7 @@ class StreamFigures:
     commands at which the network was never asked. Latency is from the
     end of the word to the sample at which its detection was certain. ``surest`` are the ten false
     alarms of highest confidence. ``det`` are (false alarms per hour, miss rate) at lower and higher
-    thresholds.
+    thresholds. Where no command is said, there is no miss rate and no ``det``.
     """
 
     condition: str
@@ -60,7 +60,7 @@ class StreamFigures:
     hours: float
     said: int
     missed: int
-    miss_rate: float
+    miss_rate: float | None
     false_alarms: int
     false_alarms_per_hour: float
     mistaken: int
@@ -116,7 +116,7 @@ def stream_figures(recognizer: Recognizer, heard: Sequence[HeardRecording]) -> S
         hours=hours,
         said=said.total(),
         missed=missed,
-        miss_rate=missed / max(1, said.total()),
+        miss_rate=missed / said.total() if said else None,
         false_alarms=false.total(),
         false_alarms_per_hour=false.total() / hours,
         mistaken=sum(alarm.said is not None for alarm in alarms),
@@ -129,7 +129,7 @@ def stream_figures(recognizer: Recognizer, heard: Sequence[HeardRecording]) -> S
             for label in recognizer.keywords
         },
         surest=tuple(sorted(alarms, key=lambda alarm: -alarm.confidence)[:SUREST]),
-        det=tuple(_det_point(recognizer, heard, float(shift)) for shift in _SHIFTS),
+        det=tuple(_det_point(recognizer, heard, float(shift)) for shift in _SHIFTS if said),
     )
 
 
@@ -146,36 +146,39 @@ class _Match:
 def _match(item: HeardRecording, detections: Sequence[Detection]) -> _Match:
     match, done = _Match([], [], []), set[Command]()
     for found in detections:
-        command = _nearest(item.truth, (found.start_s + found.end_s) / 2)
-        if command is None or command.label != found.label:
-            said = command.label if command else None
+        near = _near(item.truth, (found.start_s + found.end_s) / 2)
+        right = [command for command in near if command.label == found.label]
+        command = next((each for each in right if each not in done), None)
+        if command:
+            done.add(command)
+            match.caught.append(command.label)
+            match.latencies_s.append(found.known_s - command.end_s)
+        elif right:
+            match.twice += 1
+        else:
+            said = near[0].label if near else None
             match.false.append(
                 FalseAlarm(
                     str(item.path), found.start_s, found.end_s, found.label, found.confidence, said
                 )
             )
-        elif command in done:
-            match.twice += 1
-        else:
-            done.add(command)
-            match.caught.append(command.label)
-            match.latencies_s.append(found.known_s - command.end_s)
     return match
 
 
-def _nearest(truth: Sequence[Command], middle_s: float) -> Command | None:
-    """The command that is said at a time, or within the tolerance of it."""
+def _near(truth: Sequence[Command], middle_s: float) -> list[Command]:
+    """The commands that are said at a time, or within the tolerance of it, nearest first."""
 
     def distance(command: Command) -> float:
         return max(command.start_s - middle_s, middle_s - command.end_s)
 
-    nearest = min(truth, key=distance, default=None)
-    return nearest if nearest and distance(nearest) <= _TOLERANCE_S else None
+    return sorted((each for each in truth if distance(each) <= _TOLERANCE_S), key=distance)
 
 
 def _unheard(item: HeardRecording, rate_hz: int) -> int:
     """Commands without an event at or near them."""
-    near = {_nearest(item.truth, event.centre / rate_hz) for event in item.events}
+    near = {
+        command for event in item.events for command in _near(item.truth, event.centre / rate_hz)
+    }
     return len(set(item.truth) - near)
 
 
@@ -196,7 +199,7 @@ def _det_point(
     said = sum(len(item.truth) for item in heard)
     missed = said - sum(len(match.caught) for match in matches)
     hours = sum(item.seconds for item in heard) / 3600
-    return sum(len(match.false) for match in matches) / hours, missed / max(1, said)
+    return sum(len(match.false) for match in matches) / hours, missed / said
 
 
 def _shifted(threshold: float, shift: float) -> float:

@@ -17,7 +17,7 @@ def to_text(figures: Sequence[StreamFigures]) -> str:
         "latency, and of 95 %"
     ]
     for each in figures:
-        missed = f"{each.missed:4} {each.miss_rate:7.1%}"
+        missed = f"{each.missed:4} {_percent(each.miss_rate)}"
         alarms = f"{each.false_alarms:4} {each.false_alarms_per_hour:6.1f} an hour"
         latency = f"{_seconds(each.latency_median_s)} {_seconds(each.latency_95_s)}"
         lines.append(
@@ -43,6 +43,10 @@ def to_text(figures: Sequence[StreamFigures]) -> str:
     return "\n".join(lines)
 
 
+def _percent(value: float | None) -> str:
+    return "    -  " if value is None else f"{value:7.1%}"
+
+
 def _seconds(value: float | None) -> str:
     return "    -  " if value is None else f"{value:5.2f} s"
 
@@ -53,17 +57,25 @@ def to_html(figures: Sequence[StreamFigures], *, title: str) -> str:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    return page(title, to_text(figures), [("Misses and false alarms", det_figure(figures))])
+    said = [each for each in figures if each.said]
+    pictures = [("Misses and false alarms", det_figure(said))] if said else []
+    return page(title, to_text(figures), pictures)
 
 
 def det_figure(figures: Sequence[StreamFigures]) -> "Figure":
-    """Miss rate over false alarms an hour, a line a condition (Martin et al. 1997)."""
+    """Miss rate over false alarms an hour, a line a condition (Martin et al. 1997).
+
+    Args:
+        figures: of conditions in which commands are said.
+    """
     figure = new_figure(7, 5)
     axes = figure.subplots()
     for each in figures:
         rates, misses = zip(*each.det, strict=True)
         (line,) = axes.plot(rates, [100 * miss for miss in misses], label=each.condition)
-        axes.plot(each.false_alarms_per_hour, 100 * each.miss_rate, "o", color=line.get_color())
+        axes.plot(
+            each.false_alarms_per_hour, 100 * (each.miss_rate or 0), "o", color=line.get_color()
+        )
     # Linear up to one false alarm, so that none at all has a place.
     axes.set_xscale("symlog", linthresh=1)
     axes.set(xlabel="false alarms an hour", ylabel="missed commands, %")

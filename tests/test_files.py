@@ -12,6 +12,7 @@ from speechrec.files import (
     locked,
     new_folder,
     refuse_content,
+    refuse_inside,
     replace_folder,
     replacing,
     write_json,
@@ -185,3 +186,14 @@ def test_what_somebody_put_beside_a_result_is_not_lost(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(DatasetError, match=r"notes\.txt in it is no part of one; move it"):
         refuse_content(tmp_path, kind=KIND)
+
+
+@pytest.mark.parametrize("out", ["kit", "kit/mix", "elsewhere/../kit/a/b", "link/mix"])
+def test_results_do_not_lie_among_what_is_read(tmp_path: Path, out: str) -> None:
+    """The next time they would be read as well; beside it they may lie."""
+    (tmp_path / "kit").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to("kit")
+    refuse_inside(tmp_path / "kit-mix", None, tmp_path / "kit")
+    with pytest.raises(DatasetError, match="expected a folder outside of"):
+        refuse_inside(tmp_path / out, None, tmp_path / "kit")

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from speechrec.cli_common import standard_input
+from speechrec.cli_stream import _thresholds
 from speechrec.errors import AudioError, ConfigError
 from speechrec.listening import LEAST_DB, CommandRunner, level_db, listen
 from speechrec.recognizer import Recognizer
@@ -201,6 +203,32 @@ def test_wrong_options_are_one_line(
     assert b"Traceback" not in done.stderr
 
 
+def test_standard_input_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where whoever made the pipe has said that nobody is to wait."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with open(reading, encoding="utf-8") as stdin, open(writing, "w", encoding="utf-8"):
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert standard_input() is stdin.buffer
+        assert os.get_blocking(reading)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["0.9", "up=0.5", "no=1"], ["up=0.5", "no=1", "0.9"], ["0.3", "no=1", "0.9", "up=0.5"]],
+)
+def test_a_commands_own_threshold_goes_first(options: list[str]) -> None:
+    """In whatever order: one without a label is for the others, and the last such counts."""
+    assert _thresholds(options, ("up", "no", "go")) == {"up": 0.5, "no": 1.0, "go": 0.9}
+
+
+@pytest.mark.parametrize("option", ["=0.5", "up=", "up", ""])
+def test_a_threshold_that_is_none(option: str) -> None:
+    """A number is needed, and where there is an equals sign, a command before it."""
+    with pytest.raises(ConfigError, match="--threshold: expected a number"):
+        _thresholds([option], ("up",))
+
+
 def test_a_threshold_mutes(recogniser_file: Path, stream_file: Path) -> None:
     """A threshold for one command leaves the others as they are."""
     heard = {}
@@ -224,6 +252,20 @@ def test_finish_waits(tmp_path: Path, lines: list[str]) -> None:
     run(FOUND)
     run.finish()
     assert out.exists()
+
+
+def test_finish_does_not_wait_for_ever(
+    tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that goes on is left to, and that is said."""
+    monkeypatch.setattr("speechrec.listening._PATIENCE_S", 0.1)
+    end = tmp_path / "end"
+    text = f"import os, time\nwhile not os.path.exists({str(end)!r}): time.sleep(0.01)"
+    run = CommandRunner(program(tmp_path, text), say=lines.append)
+    run(FOUND)
+    run.finish()
+    end.touch()
+    assert [line.rpartition(": ")[2] for line in lines] == ["1 still running"]
 
 
 @pytest.mark.parametrize("closed", ["0", "1"])

@@ -61,26 +61,28 @@ def test_ctm_lines_have_six_fields(name: str) -> None:
 def test_labels_beside_a_recording_are_not_written_over(tmp_path: Path) -> None:
     """They may be the truth that somebody sat down for; elsewhere they are renewed."""
     heard = dataclasses.replace(LONG, path=str(tmp_path / "a.wav"))
+    (tmp_path / "a.flac").touch()
     (tmp_path / "a.txt").write_text("truth")
-    with pytest.raises(ConfigError, match="may be the truth"):
-        Writer("labels", tmp_path)(heard)
+    for path in (str(tmp_path / "a.flac"), "elsewhere/a.wav"):
+        with pytest.raises(ConfigError, match="may be the truth"):
+            Writer("labels", tmp_path)(dataclasses.replace(LONG, path=path))
     assert (tmp_path / "a.txt").read_text() == "truth"
     for _ in range(2):
         Writer("labels", tmp_path / "out")(heard)
 
 
-@pytest.mark.parametrize("out", ["real", "linked"])
-def test_nor_beside_the_recording_that_a_link_means(tmp_path: Path, out: str) -> None:
-    """Labels may lie beside the link or beside what it links to."""
-    for name in ("real", "linked"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "real" / "a.wav").touch()
-    (tmp_path / "linked" / "a.wav").symlink_to(tmp_path / "real" / "a.wav")
-    (tmp_path / out / "a.txt").write_text("truth")
-    heard = dataclasses.replace(LONG, path=str(tmp_path / "linked" / "a.wav"))
-    with pytest.raises(ConfigError, match="may be the truth"):
-        Writer("labels", tmp_path / out)(heard)
-    assert (tmp_path / out / "a.txt").read_text() == "truth"
+def test_recordings_of_one_name_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two, also of two whose names are the same in CTM, only the first is written."""
+    for form, out, names in (
+        ("labels", tmp_path, ("x/a.wav", "y/a.wav")), ("ctm", None, ("x/a b.wav", "a_b.wav")),
+    ):  # fmt: skip
+        write = Writer(form, out)  # type: ignore[arg-type]
+        write(dataclasses.replace(LONG, path=names[0]))
+        with pytest.raises(ConfigError, match=f"was written for {names[0]}"):
+            write(dataclasses.replace(LONG, path=names[1]))
+    assert capsys.readouterr().out.count("\n") == 2
 
 
 def test_a_file_that_cannot_be_written_is_an_error_of_its_recording(tmp_path: Path) -> None:

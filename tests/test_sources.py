@@ -213,7 +213,7 @@ def test_a_pipe_is_not_waited_for() -> None:
         assert first == [160]
 
 
-@pytest.mark.parametrize("start", [b"RIFF", b"fLaC", b"OggS"])
+@pytest.mark.parametrize("start", [b"RIFF", b"fLaC", b"OggS", b"FORM", b".snd", b"ID3\x04"])
 def test_a_header_is_not_taken_for_samples(start: bytes) -> None:
     """A sound file instead of raw PCM is refused with what to do, in one-byte pieces too."""
     for stream in (io.BytesIO(start + bytes(400)), Pipe(start + bytes(400), lambda: 1)):
@@ -227,6 +227,21 @@ def test_floats_that_are_none_are_refused() -> None:
     with pytest.raises(AudioError) as caught:
         list(raw_blocks(io.BytesIO(data), rate_hz=RATE, sample_rate_hz=RATE, encoding="f32le"))
     assert caught.value.kind == "not_finite"
+
+
+@pytest.mark.parametrize("size", [8, 100, 1 << 16])
+def test_what_comes_before_no_number_is_heard(size: int) -> None:
+    """However the pipe has cut it: the frames before the first that is none are yielded."""
+    frames = np.full((50, 2), 0.25, "<f4")
+    frames[40, 1] = np.inf
+    blocks: list[Array] = []
+    stream = raw_blocks(
+        Pipe(frames.tobytes(), lambda: size),
+        rate_hz=RATE, sample_rate_hz=RATE, channels=2, encoding="f32le",
+    )  # fmt: skip
+    with pytest.raises(AudioError, match="NaN or infinite"):
+        blocks.extend(stream)
+    assert np.array_equal(np.concatenate(blocks), np.full(40, 0.25, np.float32))
 
 
 @pytest.mark.parametrize(

@@ -146,11 +146,15 @@ def test_a_detection_counts_up_to_a_quarter_of_a_second_beside_the_word(
     assert (found.missed, found.false_alarms) == (missed, missed)
 
 
-def test_the_nearest_command_counts() -> None:
-    """Between two commands, a detection is of the one that is nearer to its middle."""
+def test_between_two_commands_a_detection_is_of_its_own_word() -> None:
+    """Where both are near enough; of two of the same word, it is of one that is still missed."""
     truth = [YES, Command("no", 1.8, 2.2)]
-    assert figures(truth, [event("yes", 1.6)]).per_command["yes"].missed == 0
-    assert figures(truth, [event("yes", 1.7)]).mistaken == 1
+    for at in (1.6, 1.7):
+        found = figures(truth, [event("yes", at)])
+        assert (found.per_command["yes"].missed, found.missed, found.mistaken) == (0, 1, 0)
+    again = [YES, Command("yes", 1.6, 3.0)]
+    found = figures(again, [event("yes", 1.3), event("yes", 2.0), event("yes", 2.7)])
+    assert (found.missed, found.twice, found.unheard) == (0, 1, 0)
 
 
 def test_latency() -> None:
@@ -169,7 +173,10 @@ def test_latency() -> None:
 def test_recordings_without_commands() -> None:
     """Sound in which nothing is said has false alarms and no misses."""
     found = figures([], [event("yes", 4)])
-    assert (found.said, found.missed, found.miss_rate, found.false_alarms) == (0, 0, 0.0, 1)
+    assert (found.said, found.missed, found.miss_rate, found.false_alarms) == (0, 0, None, 1)
+    assert found.det == ()
+    assert "   -  " in to_text([found])
+    assert "<img" not in to_html([found], title="quiet")
 
 
 def test_recordings_are_added_up() -> None:
@@ -219,7 +226,7 @@ def test_the_det_curve_is_monotone(
 
 def test_a_muted_command_has_no_det_curve() -> None:
     """A threshold of 1 is none that could be lower."""
-    found = stream_figures(stub(0.5, 1.0), heard([], [event("no", 2.0, 1.0)]))
+    found = stream_figures(stub(0.5, 1.0), heard([YES], [event("no", 2.0, 1.0)]))
     assert {rate for rate, _ in found.det} == {0.0}
 
 
@@ -328,8 +335,57 @@ def test_recordings_that_have_no_labels_have_no_commands(
 def test_labels_of_no_command(glides: Recognizer, write: Callable[..., Path]) -> None:
     """A label the recogniser does not know is an error that says what it knows."""
     folder = write("a.wav", ["rise", "low"])
-    with pytest.raises(DatasetError, match=r"a\.txt.*'low'; it knows rise, fall, high"):
+    with pytest.raises(
+        DatasetError, match=r"a\.txt:2: expected one of rise, fall, high, got 'low'"
+    ):
         evaluate_streams(glides, folder)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("1000\t1001\trise\n", r"a\.txt: expected labels of a\.wav, which ends at "),
+        ("0.1\t0.5\trise\n0.4\t0.6\trise\n", r"a\.txt: expected 'rise' at 0\.4 s once"),
+    ],
+)
+def test_labels_that_cannot_be_true(
+    glides: Recognizer, write: Callable[..., Path], lines: str, said: str
+) -> None:
+    """Labels of another recording, and a word twice at once, are no misses but mistakes."""
+    folder = write("a.wav", ["rise"])
+    (folder / "a.txt").write_text(lines)
+    with pytest.raises(DatasetError, match=said):
+        evaluate_streams(glides, folder)
+
+
+def test_all_labels_are_read_before_anything_is_heard(
+    glides: Recognizer, write: Callable[..., Path]
+) -> None:
+    """A typing error in the last of many hours' labels does not cost these hours."""
+    write("a.wav", ["rise"])
+    folder = write("b.wav", ["rise"])
+    (folder / "b.txt").write_text("0.1\t0.5\trize\n")
+    heard_so_far: list[int] = []
+    with pytest.raises(DatasetError, match=r"b\.txt:1"):
+        evaluate_streams(glides, folder, progress=lambda done, total: heard_so_far.append(done))
+    assert not heard_so_far
+
+
+@pytest.mark.parametrize("kind", ["upper case", "dangling"])
+def test_labels_that_are_there_are_not_passed_over(
+    glides: Recognizer, write: Callable[..., Path], kind: str
+) -> None:
+    """A track with its ending in capitals is read, and a link to nowhere is an error."""
+    folder = write("a.wav", ["rise"])
+    track = folder / "a.txt"
+    if kind == "dangling":
+        track.unlink()
+        track.symlink_to(folder / "nowhere.txt")
+        with pytest.raises(DatasetError, match=r"a\.txt: cannot read these labels"):
+            evaluate_streams(glides, folder)
+    else:
+        track.rename(folder / "a.TXT")
+        assert evaluate_streams(glides, folder)[0].said == 1
 
 
 def test_a_recording_that_cannot_be_read(glides: Recognizer, write: Callable[..., Path]) -> None:

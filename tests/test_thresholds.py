@@ -207,7 +207,7 @@ def test_calibrate_stores_thresholds(
         assert json.loads(heard.stdout)["detections"] == []
 
 
-@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "1e-323", "1e308"])
 def test_no_such_rate(recogniser_file: Path, negatives: Path, rate: str) -> None:
     """A rate that is not above zero is refused."""
     command = ["calibrate", str(recogniser_file), "--negatives", str(negatives)]
@@ -224,7 +224,7 @@ def test_nothing_but_a_recogniser_is_written_over(
     command = ["calibrate", str(recogniser_file), "--negatives", str(negatives)]
     done = CliRunner().invoke(app, [*command, "--out", str(negatives / name)])
     assert done.exit_code != 0
-    assert "--out: expected the name of a new or earlier recogniser file" in str(done.exception)
+    assert "--out: expected a file whose name ends in .speechrec" in str(done.exception)
 
 
 def test_the_recogniser_of_the_package_is_left_alone(negatives: Path) -> None:
