@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import shutil
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import keras
 
 from speechrec.errors import TrainingError
 from speechrec.files import replacing, write_json
+
+# What comes of reading a Keras file, or a JSON one, that is missing or damaged.
+DAMAGE = (OSError, ValueError, TypeError, KeyError, EOFError, RecursionError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ class Checkpoint:
     def load_model(self, epoch: int) -> keras.Model:
         try:
             return keras.models.load_model(self._model(epoch))
-        except (OSError, ValueError) as error:
+        except DAMAGE as error:
             raise TrainingError(
                 f"{self._model(epoch)}: missing or damaged; train with --restart"
             ) from error

@@ -13,6 +13,9 @@ from speechrec import cli_data, cli_evaluate, cli_negatives, cli_stream, cli_tra
 from speechrec.cli_common import ModelOption, choose_model, say, show, standard_input
 from speechrec.errors import SpeechrecError
 
+# The exit code after Ctrl-C.
+_STOPPED = 130
+
 app = typer.Typer(
     name="speechrec",
     help="Recognise spoken commands: recordings in, one recogniser file out.",
@@ -134,6 +137,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app()
+    except SystemExit as stop:
+        if stop.code == _STOPPED:
+            say("speechrec: stopped (extract and train --resume go on where they were)")
+        raise
     except SpeechrecError as error:
         say(f"speechrec: {error}")
         sys.exit(1)

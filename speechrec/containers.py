@@ -1,7 +1,7 @@
 """How long a file of sound ought to be, in formats whose decoder hides that one was cut.
 
 libsndfile takes what a header says for at most what there is. Layouts: EBU Tech 3306 (RF64), Sony's
-Wave64, Apple's AIFF-C, Sun's AU, NIST SPHERE, and RIFX, which is WAV with its bytes the
+Wave64, Apple's AIFF-C, Sun's AU, NIST SPHERE, Ogg, and RIFX, which is WAV with its bytes the
 other way round. Plain WAV is in `wav`.
 """
 
@@ -16,6 +16,8 @@ Bytes = bytes | memoryview | mmap
 _STREAMED_SIZE = 0x7F000000
 _W64_HEAD = b"riff\x2e\x91\xcf\x11"
 _SPHERE_BYTES = 1024
+# The longest page: its head, 255 lengths, and so many segments of 255 bytes.
+_OGG_PAGE_BYTES = 27 + 255 + 255 * 255
 
 
 def stated_end(data: Bytes) -> int:
@@ -37,6 +39,8 @@ def stated_end(data: Bytes) -> int:
         if magic[:4] in (b".snd", b"dns."):
             start, size = struct.unpack_from(">II" if magic[:1] == b"." else "<II", data, 4)
             return int(start + size) if size < _STREAMED_SIZE else 0
+        if magic[:4] == b"OggS":
+            return _ogg_end(data)
         if magic[:8] == b"NIST_1A\n" and len(data) >= _SPHERE_BYTES:
             return _sphere_end(bytes(data[:_SPHERE_BYTES]))
     except struct.error:
@@ -86,12 +90,21 @@ def _rf64_end(data: Bytes) -> int:
     return 0
 
 
+def _ogg_end(data: Bytes) -> int:
+    """The end of the last page (RFC 3533), or what of it must be there at least."""
+    tail = bytes(data[-_OGG_PAGE_BYTES:])
+    start = tail.rfind(b"OggS")
+    if start < 0:
+        return 0
+    page = tail[start:]
+    segments = page[26] if len(page) > 26 else 1
+    lengths = page[27 : 27 + segments]
+    return len(data) - len(page) + 27 + segments + (sum(lengths) if len(lengths) == segments else 0)
+
+
 def _sphere_end(head: bytes) -> int:
-    found = {
-        name: int(value)
-        for name, value in re.findall(
-            rb"(?m)^(sample_count|sample_n_bytes|channel_count) -i (\d+)", head
-        )
+    fields = {
+        name: int(value) for name, value in re.findall(rb"(?m)^(\w+) -(?:i|s\d+) (\d+)$", head)
     }
-    samples = found.get(b"sample_count", 0) * found.get(b"channel_count", 1)
-    return _SPHERE_BYTES + samples * found.get(b"sample_n_bytes", 2) if samples else 0
+    samples = fields.get(b"sample_count", 0) * fields.get(b"channel_count", 1)
+    return _SPHERE_BYTES + samples * fields.get(b"sample_n_bytes", 0)

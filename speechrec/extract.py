@@ -25,7 +25,7 @@ from speechrec.files import Kind, locked, refuse_content, replace_folder, write_
 from speechrec.join import ExtractSummary, joined, missing_classes
 from speechrec.parallel import in_order, processes
 from speechrec.recording import Clip, Stretch
-from speechrec.shards import Finished, Job, front_end_of, make_shard
+from speechrec.shards import Job, front_end_of, make_shard
 from speechrec.train_config import Config
 
 SHARD_CLIPS = 512
@@ -86,7 +86,7 @@ def extract(
 def _written(
     partial: Path,
     plan: Plan,
-    made: Iterator[Finished],
+    made: Iterator[int],
     config: Config,
     *,
     strict: bool,
@@ -99,17 +99,15 @@ def _written(
         """The numbers of the shards, each when it is on the disk."""
         nonlocal count
         done = 0
-        for finished in made:
-            if strict and finished.first_fault:
-                raise DatasetError(finished.first_fault)
-            done += finished.clips
+        for clips in made:
+            done += clips
             progress(min(done, plan.expected_clips), plan.expected_clips)
             yield count
             count += 1
         progress(done, done)
 
     # While the workers go on.
-    summary = joined(partial, shards(), plan)
+    summary = joined(partial, shards(), plan, strict=strict)
     _remove_shard_rows(partial, count)
     # Last: a folder without it is no store.
     write_json(partial / store.INFO_NAME, _info(summary, config, plan.training_noise()))

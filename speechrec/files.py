@@ -40,6 +40,10 @@ def write_json(target: Path, value: Any) -> None:
     write_text(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+# What desktops and stopped programs leave in folders.
+_NOBODYS = re.compile(r"\.DS_Store|\._.*|\.directory|Thumbs\.db|desktop\.ini|\..*\.partial.*")
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A folder that a command writes: what it is called, and by what it is known.
@@ -76,9 +80,8 @@ def refuse_content(folder: Path, *, kind: Kind | None = None, read: Iterable[Pat
     if not folder.exists():
         return
     if kind and (folder / kind.marker).is_file():
-        # Hidden files are the desktop's.
         for path in sorted(folder.iterdir()):
-            if not path.name.startswith(".") and not kind.content.fullmatch(path.name):
+            if not (_NOBODYS.fullmatch(path.name) or kind.content.fullmatch(path.name)):
                 raise DatasetError(
                     f"{folder}: expected {kind.what} to replace, but {path.name} in it is no part "
                     "of one; move it, or choose another --out"

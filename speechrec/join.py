@@ -30,7 +30,9 @@ class ExtractSummary:
     notes: list[str] = field(default_factory=list)
 
 
-def joined(folder: Path, shards: Iterator[int], plan: Plan) -> ExtractSummary:
+def joined(
+    folder: Path, shards: Iterator[int], plan: Plan, *, strict: bool = False
+) -> ExtractSummary:
     """Join the shards' rows as they come, and drop repeated sounds.
 
     Args:
@@ -38,7 +40,7 @@ def joined(folder: Path, shards: Iterator[int], plan: Plan) -> ExtractSummary:
         shards: their numbers, each when it is on the disk.
 
     Raises:
-        DatasetError: none of the recordings can be used.
+        DatasetError: none of the recordings can be used, or one cannot if ``strict``.
     """
     summary = ExtractSummary(folder, plan.labels)
     speakers: dict[str, str] = {}
@@ -50,6 +52,8 @@ def joined(folder: Path, shards: Iterator[int], plan: Plan) -> ExtractSummary:
     ):
         for row, line in _distinct(folder, shards, plan.faults):
             if "kind" in row:
+                if strict:
+                    raise DatasetError(row["message"])
                 skipped.write(line)
                 summary.faults[row["kind"]] += 1
                 if len(summary.first_faults) < 10:
@@ -101,8 +105,10 @@ def _distinct(
                 yield row, line
                 continue
             _, others = shard_rows(folder, first >> 32)
-            original = next(r["path"] for r, _ in others if r.get("row") == first & 0xFFFFFFFF)
-            message = f"{row['path']}: same sound as {original}, which is kept"
+            original = next(r for r, _ in others if r.get("row") == first & 0xFFFFFFFF)
+            message = f"{row['path']}: same sound as {original['path']}, which is kept"
+            if row["word"] != original["word"]:
+                message += f"; the one says {row['word']!r}, the other {original['word']!r}"
             yield _with_line(Fault(row["path"], "duplicate", message))
 
 

@@ -11,6 +11,7 @@ from speechrec.config import PARTS, Part
 from speechrec.errors import DatasetError
 from speechrec.recording import Recording, is_utf8
 
+_SURPLUS = "more"
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
 _PART_NAMES: dict[str, Part] = {
     "train": "training", "training": "training",
@@ -31,8 +32,12 @@ def read_manifest(path: Path) -> Iterator[Recording]:
             for row, number in _rows(file, path):
                 empty = False
                 yield _manifest_row(row, path, number)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: cannot read this manifest: {error}") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: expected text in UTF-8: {error}; save it as that") from error
+    except csv.Error as error:
+        raise DatasetError(f"{path}: not CSV: {error} (is a quote left open?)") from error
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot read this manifest: {error.strerror}") from error
     if empty:
         wanted = "a header, such as path,label, and below it a row" if _is_csv(path) else "a line"
         raise DatasetError(f"{path}: expected {wanted} for each recording, found none")
@@ -45,8 +50,16 @@ def _is_csv(path: Path) -> bool:
 def _rows(file: TextIO, path: Path) -> Iterator[tuple[dict[str, Any], int]]:
     """The rows, each with the number of its line."""
     if _is_csv(path):
-        reader = csv.DictReader(file, restkey="_surplus")
+        reader = csv.DictReader(file, restkey=_SURPLUS, strict=True)
+        names = reader.fieldnames or ()
+        if len(set(names)) < len(names):
+            raise DatasetError(f"{path}:1: expected each column once, got {', '.join(names)}")
         for row in reader:
+            if _SURPLUS in row:
+                raise DatasetError(
+                    f"{path}:{reader.line_num}: expected {len(names)} fields, got "
+                    f"{len(names) + len(row[_SURPLUS])}; put quotes around a field with a comma"
+                )
             yield row, reader.line_num
         return
     for number, line in enumerate(file, 1):
@@ -71,7 +84,7 @@ def _manifest_row(row: dict[str, Any], manifest: Path, number: int) -> Recording
         values = [row[name] for name in names if row.get(name) not in (None, "")]
         if not values:
             return ""
-        if isinstance(values[0], (bool, dict, list)):
+        if isinstance(values[0], (bool, dict, list)) or values[0] != values[0]:
             raise DatasetError(f"{where}: {names[0]}: expected text, got {values[0]!r}")
         return str(values[0]).strip()
 
@@ -83,8 +96,11 @@ def _manifest_row(row: dict[str, Any], manifest: Path, number: int) -> Recording
             raise DatasetError(f"{where}: expected columns path and label, got {got}")
         if not value:
             raise DatasetError(f"{where}: expected a {name}, its field is empty")
-    if not is_utf8(file + word + speaker) or "\0" in file:
-        raise DatasetError(f"{where}: expected path, label and speaker to be plain text")
+    if not is_utf8(file + word + speaker) or "\0" in file or "\n" in file + word + speaker:
+        raise DatasetError(
+            f"{where}: expected path, label and speaker to be plain text of one line (is a quote "
+            "left open?)"
+        )
     if part and part not in _PART_NAMES:
         raise DatasetError(f"{where}: split {part!r}: expected one of {', '.join(PARTS)}")
     offset_s = _seconds(text("offset", "offset_s") or "0", "offset", where)

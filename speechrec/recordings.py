@@ -4,6 +4,7 @@ Listings are generators in a fixed order, so that a corpus of any size costs no 
 """
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class Corpus:
         unknown: a further folder, all of whose sound files are unknown words: mined ones. They are
             for training where the source has lists of its own.
         also: a further folder of word folders, all of it for training: synthetic voices, say.
+        lenient: names that the pattern does not match are no faults: `also` may have others.
 
     Raises:
         DatasetError: ``source`` or ``also`` is missing or none of these, or ``unknown`` is no
@@ -47,10 +49,12 @@ class Corpus:
         speaker_pattern: str = "",
         unknown: Path | None = None,
         also: Path | None = None,
+        lenient: bool = False,
     ) -> None:
         self.source = source
         self._unknown = _sound_files_of(unknown) if unknown else []
-        self._also = Corpus(also) if also else None
+        self._also = Corpus(also, speaker_pattern=speaker_pattern, lenient=True) if also else None
+        self._lenient = lenient
         self._pattern = SpeakerPattern(speaker_pattern) if speaker_pattern else None
         if source.is_dir():
             self.is_manifest = False
@@ -80,11 +84,11 @@ class Corpus:
         return sound_files(folder) if folder.is_dir() else []
 
     def __iter__(self) -> Iterator[Recording | Fault]:
-        yield from self._own()
+        yield from map(_composed, self._own())
         part: Part | None = "training" if self.is_speech_commands else None
         for path in self._unknown:
             speaker = path.name.split("_nohash_")[0] if "_nohash_" in path.name else ""
-            yield Recording(str(path), UNKNOWN, speaker, part, added=True)
+            yield _composed(Recording(str(path), UNKNOWN, speaker, part, added=True))
         for item in self._also or ():
             yield item if isinstance(item, Fault) else item._replace(part="training", added=True)
 
@@ -132,16 +136,16 @@ class Corpus:
         if not is_utf8(path):
             path = printable(path)
             return Fault(path, "unreadable", f"{path}: expected a name in UTF-8; rename it")
-        relative = relative.replace(os.sep, "/")
+        relative = _nfc(relative.replace(os.sep, "/"))
         name = relative.rpartition("/")[2]
         speaker = ""
         if self._pattern is not None:
             found = self._pattern.speaker(name, relative)
-            if found is None:
+            if found is None and not self._lenient:
                 return self._unmatched(path)
             word = word or self._pattern.word(name, relative)
-            speaker = found
-        elif "_nohash_" in name:
+            speaker = found or ""
+        if "_nohash_" in name and (self._pattern is None or (self._lenient and not speaker)):
             speaker = name.split("_nohash_")[0]
         if not word:
             return Fault(path, "no_label", f"{path}: the pattern finds no word in this name")
@@ -154,6 +158,17 @@ class Corpus:
         assert self._pattern is not None
         message = f"{path}: the speaker pattern {self._pattern.text!r} does not match"
         return Fault(path, "no_speaker", message)
+
+
+def _composed(item: Recording | Fault) -> Recording | Fault:
+    """Accents as one character with their letter: some systems write names the other way."""
+    if isinstance(item, Fault) or (item.word.isascii() and item.speaker.isascii()):
+        return item
+    return item._replace(word=_nfc(item.word), speaker=_nfc(item.speaker))
+
+
+def _nfc(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 _SOUND_SUFFIXES = {
@@ -226,7 +241,7 @@ def _read_lists(folder: Path) -> dict[str, Part]:
         except (OSError, UnicodeDecodeError) as error:
             raise DatasetError(f"{folder / name}: cannot be read: {error}") from error
         for line in filter(None, map(str.strip, lines)):
-            line = line.replace("\\", "/").removeprefix("./")
+            line = _nfc(line.replace("\\", "/").removeprefix("./"))
             if listed.setdefault(line, part) != part:
                 raise DatasetError(f"{folder / name}: {line} is in both lists; keep it in one")
     return listed

@@ -5,7 +5,8 @@ runs/NAME/  config.toml  history.csv  curves.png  model.keras  NAME.speechrec
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +18,16 @@ from speechrec.assemble import write_recogniser
 from speechrec.checkpoint import Checkpoint, EpochRow
 from speechrec.config import check_same_features, require
 from speechrec.copies import training_copies
+from speechrec.errors import TrainingError
 from speechrec.evaluate import Report
-from speechrec.files import replacing, write_json, write_text
+from speechrec.files import locked, replacing, write_json, write_text
 from speechrec.recorder import TrainOptions
 from speechrec.teacher import own_teacher, soft_answers
 from speechrec.train import TrainResult, finish, train
 from speechrec.train_config import Config
+
+# One of these is in every run folder, also of a training that was stopped.
+_SIGNS = {Checkpoint.FOLDER, teacher.FOLDER, "history.csv"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,19 @@ def make_run(
     )
     run = _named(run)
     training, validation = _learnt_from(features, config, options, workers)
+    with _alone(run):
+        return _make_run(features, run, config, options, teachers, training, validation)
+
+
+def _make_run(
+    features: Path,
+    run: Path,
+    config: Config,
+    options: TrainOptions,
+    teachers: Sequence[Path],
+    training: store.FeatureSet,
+    validation: store.FeatureSet,
+) -> RunResult:
     result = _train(training, validation, run, config, options, teachers)
     part, scored = "validation", validation
     if any(clip.part == "testing" for clip in store.stored_clips(features)):
@@ -103,14 +121,39 @@ def make_teacher(
     require(config.teacher.weight > 0, "teacher.weight: 0 trains no teacher; set it to 1")
     run = _named(run)
     training, validation = _learnt_from(features, config, options, workers)
-    model = own_teacher(training, validation, run, config, options)
+    with _alone(run):
+        model = own_teacher(training, validation, run, config, options)
     answers = np.asarray(model.predict(validation.x, verbose=0)).argmax(axis=1)
     return run / teacher.FOLDER, float(np.mean(answers == validation.y))
 
 
 def _named(run: Path) -> Path:
-    """The run folder with a name, which its recogniser gets: `.` has none."""
-    return run if run.name not in ("", "..") else run.resolve()
+    """The run folder with a name, which its recogniser gets: `.` has none.
+
+    Raises:
+        TrainingError: it is a file, or a folder of something else.
+    """
+    run = run if run.name not in ("", "..") else run.resolve()
+    there = run.exists() or run.is_symlink()
+    names = {path.name for path in run.iterdir()} if run.is_dir() else set[str]()
+    if there and (not run.is_dir() or (names and not names & _SIGNS)):
+        raise TrainingError(
+            f"{run}: expected a new folder or an earlier run, found something else; choose another "
+            "--out"
+        )
+    return run
+
+
+@contextmanager
+def _alone(run: Path) -> Iterator[None]:
+    """Keep other trainings out of the run folder, which is not left behind empty."""
+    run.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(run):
+            yield
+    finally:
+        with suppress(OSError):
+            run.rmdir()
 
 
 def _learnt_from(

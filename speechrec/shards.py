@@ -37,16 +37,12 @@ class Job:
     dtype: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """What a worker says of a shard that is on the disk."""
+def make_shard(job: Job) -> int:
+    """Read, check and transform a shard's clips, and write vectors first, rows last.
 
-    clips: int
-    first_fault: str
-
-
-def make_shard(job: Job) -> Finished:
-    """Read, check and transform a shard's clips, and write vectors first, rows last."""
+    Returns:
+        How many clips it was to hold, those that cannot be used included.
+    """
     rows_path = _rows_path(job.folder, job.index)
     key = _shard_key(job)
     finished = _finished_before(rows_path, key)
@@ -56,14 +52,12 @@ def make_shard(job: Job) -> Finished:
     vectors = np.empty((len(job.clips), job.config.size), dtype=job.dtype)
     lines: list[dict[str, Any]] = []
     sounds: list[str] = []
-    first_fault = ""
     row = 0
     for clip in job.clips:
         try:
             wave, sha256 = read_clip(clip, job.config)
         except AudioError as error:
             fault = Fault.of(clip.path, error)
-            first_fault = first_fault or fault.message
             lines.append(dataclasses.asdict(fault))
             continue
         vector = front_end(fit_clip(wave, job.config)[np.newaxis])[0]
@@ -74,13 +68,11 @@ def make_shard(job: Job) -> Finished:
         row += 1
     with replacing(job.folder / store.shard_name(job.index)) as partial:
         np.save(partial, vectors[:row], allow_pickle=False)
-    header = {
-        "key": key, "clips": len(job.clips), "first_fault": first_fault, "sounds": sounds
-    }  # fmt: skip
+    header = {"key": key, "clips": len(job.clips), "sounds": sounds}
     with replacing(rows_path) as partial, partial.open("w", encoding="utf-8") as file:
         for line in (header, *lines):
             file.write(dumps(line) + "\n")
-    return Finished(len(job.clips), first_fault)
+    return len(job.clips)
 
 
 def _row(shard: int, row: int, clip: Clip, seconds: float, sha256: str) -> dict[str, Any]:
@@ -100,12 +92,12 @@ def _rows_path(folder: Path, index: int) -> Path:
     return (folder / store.shard_name(index)).with_suffix(".jsonl")
 
 
-def _finished_before(rows_path: Path, key: str) -> Finished | None:
+def _finished_before(rows_path: Path, key: str) -> int | None:
     try:
         with rows_path.open(encoding="utf-8") as file:
             header = json.loads(file.readline())
         if header["key"] == key and "sounds" in header:
-            return Finished(header["clips"], header["first_fault"])
+            return int(header["clips"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         pass
     return None

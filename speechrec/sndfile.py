@@ -150,6 +150,9 @@ def decoded_blocks(
         file.seek(start)
     rest = None if total is None else total - start
     wanted = rest if duration_s is None else round(duration_s * rate)
+    # What is said in seconds is rounded.
+    if rest is not None and wanted is not None and rest < wanted <= rest + rate // 1000:
+        wanted = rest
     count = 0
     while wanted is None or count < wanted:
         size = BLOCK_FRAMES if wanted is None else min(BLOCK_FRAMES, wanted - count)

@@ -22,6 +22,7 @@ from speechrec.errors import ConfigError, DatasetError
 
 FORMAT = 1
 INFO_NAME, CLIPS_NAME, SKIPPED_NAME = "features.json", "clips.jsonl", "skipped.jsonl"
+_NEEDED = ("mel_sha256", "noise", "parts", "speakers", "data")
 # A folder of altered copies, which the first training makes.
 COPIES_NAME = "copies"
 
@@ -109,12 +110,14 @@ def load_info(folder: Path) -> StoreInfo:
         config = features_from_dict(tree["features"])
         labels = tuple(map(str, tree["labels"]))
         stated = tree["features_hash"]
+        for name in _NEEDED:
+            tree[name]
     except FileNotFoundError as error:
         raise DatasetError(
             f"{folder}: expected a finished feature store, found no {INFO_NAME}; "
             "make one with: speechrec extract"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ConfigError) as error:
         raise DatasetError(f"{folder / INFO_NAME}: damaged ({error}); extract again") from error
     if stated != config.hash:
         raise DatasetError(
@@ -138,6 +141,9 @@ def load_features(folder: Path, part: Part) -> FeatureSet:
         )
     index = {label: number for number, label in enumerate(info.labels)}
     try:
+        stated = sum(counts["clips"] for counts in info.summary["parts"][part].values())
+        if len(clips) != stated:
+            raise ValueError(f"expected {stated} {part} clips, found {len(clips)}")
         y = np.array([index[clip.label] for clip in clips], dtype=np.int64)
         x = _gather(folder, clips, info.config.size)
     except (OSError, EOFError, ValueError, IndexError, KeyError, TypeError) as error:
@@ -149,6 +155,8 @@ def _gather(folder: Path, clips: tuple[StoredClip, ...], size: int) -> npt.NDArr
     x = np.empty((len(clips), size), dtype=np.float32)
     shards = np.array([clip.shard for clip in clips])
     rows = np.array([clip.row for clip in clips])
+    if rows.min() < 0:
+        raise ValueError(f"expected rows from 0, got {rows.min()}")
     for number in np.unique(shards):
         shard = np.load(folder / shard_name(int(number)), mmap_mode="r", allow_pickle=False)
         if shard.ndim != 2 or shard.shape[1] != size:

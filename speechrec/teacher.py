@@ -16,7 +16,7 @@ import numpy as np
 
 from speechrec.batches import Array, answers
 from speechrec.calibrate import scaled
-from speechrec.checkpoint import Checkpoint
+from speechrec.checkpoint import DAMAGE, Checkpoint
 from speechrec.errors import TrainingError
 from speechrec.files import replacing, write_json
 from speechrec.recorder import TrainOptions
@@ -75,7 +75,8 @@ def own_teacher(
     """
     wanted, folder = _identity(training, validation, config), run / FOLDER
     if options.restart:
-        shutil.rmtree(folder, ignore_errors=True)
+        # A finished one would come out the same again.
+        shutil.rmtree(folder / Checkpoint.FOLDER, ignore_errors=True)
     model = _load(folder, wanted, borrowed=False)
     if model is not None:
         return model
@@ -91,6 +92,8 @@ def own_teacher(
         training, validation, folder, config.teacher.model, _schedule(config),
         options=dataclasses.replace(options, resume=resume),
     )  # fmt: skip
+    # A model must never lie beside what was said of another.
+    (folder / _IDENTITY).unlink(missing_ok=True)
     with replacing(folder / _MODEL) as partial:
         result.model.save(partial)
     write_json(folder / _IDENTITY, {**wanted, "val_accuracy": result.val_accuracy})
@@ -160,7 +163,7 @@ def _load(folder: Path, wanted: dict[str, Any], *, borrowed: bool) -> keras.Mode
             if differing
             else f"{_IDENTITY} does not say what it was made with"
         )
-    except (OSError, ValueError, TypeError) as error:
+    except DAMAGE as error:
         problem = str(error)
     if borrowed:
         raise TrainingError(f"{folder}: expected a trained teacher: {problem}")

@@ -521,6 +521,20 @@ def test_the_hash_follows_the_file(tmp_path: Path) -> None:
     assert read_bytes(path) == WAV
 
 
+@pytest.mark.parametrize("rate", [11_025, 22_050, 32_000, 44_100, 48_000, 96_000])
+def test_a_segment_to_the_end_can_be_read_again(rate: int, tmp_path: Path) -> None:
+    """By how long it has been at another rate, which may be a little past its end; not by more."""
+    path = tmp_path / "a.wav"
+    for extra in range(20):
+        soundfile.write(path, 0.1 * np.ones(rate + 7 * extra), rate)
+        wave = read_audio(path, sample_rate_hz=RATE, offset_s=0.1)
+        seconds = len(wave) / RATE
+        again = read_audio(path, sample_rate_hz=RATE, offset_s=0.1, duration_s=seconds)
+        assert abs(len(again) - len(wave)) <= 1
+        with pytest.raises(AudioError, match="of sound, found"):
+            read_audio(path, sample_rate_hz=RATE, offset_s=0.1, duration_s=seconds + 0.002)
+
+
 def test_a_stream_that_cannot_be_read(tmp_path: Path) -> None:
     """A folder or a closed stream as standard input is that sound's error and nobody else's."""
 

@@ -237,15 +237,30 @@ def test_names_do_not_steer_the_terminal(
     assert json.loads(record)["path"] == name
 
 
-def test_ctrl_c_before_there_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends the program with a word, not with a traceback."""
+def test_ctrl_c_before_there_is_a_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It ends the program with a line, not with a traceback."""
 
     def stop() -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("speechrec.cli.main", stop)
-    with pytest.raises(SystemExit, match="Aborted!"):
+    with pytest.raises(SystemExit, match="130"):
         entry.main()
+    assert capsys.readouterr().err == "speechrec: stopped\n"
+
+
+def test_ctrl_c_says_how_to_go_on(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped in the middle of a command, it says what is not lost."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("speechrec.locate.installed_models", stop)
+    outcome = call("models")
+    assert outcome.code == 130
+    assert outcome.err.startswith("speechrec: stopped (extract and train --resume go on")
 
 
 @pytest.mark.parametrize("top", [1, 3])

@@ -15,8 +15,9 @@ from speechrec.sources import file_blocks
 RATE = 16_000
 KINDS = {
     "rf64": ("RF64", "PCM_16"), "w64": ("W64", "PCM_24"), "aiff": ("AIFF", "PCM_16"),
-    "aifc": ("AIFF", "ULAW"), "au": ("AU", "PCM_16"), "svx": ("SVX", "PCM_16"),
-    "sph": ("NIST", "PCM_16"), "au little": ("AU", "FLOAT"), "rifx big": ("WAV", "PCM_16"),
+    "aifc": ("AIFF", "ULAW"), "au": ("AU", "PCM_16"), "au little": ("AU", "FLOAT"),
+    "svx": ("SVX", "PCM_16"), "sph": ("NIST", "PCM_16"), "sph ulaw": ("NIST", "ULAW"),
+    "ogg": ("OGG", "VORBIS"), "rifx big": ("WAV", "PCM_16"),
 }  # fmt: skip
 
 
@@ -25,7 +26,7 @@ def content(kind: str) -> bytes:
     buffer = io.BytesIO()
     container, subtype = KINDS[kind]
     wave = 0.1 * np.sin(np.arange(RATE - 1, dtype=np.float32))
-    endian = kind.partition(" ")[2].upper() or "FILE"
+    endian = {"au little": "LITTLE", "rifx big": "BIG"}.get(kind, "FILE")
     soundfile.write(buffer, wave, RATE, format=container, subtype=subtype, endian=endian)
     return buffer.getvalue()
 
@@ -49,7 +50,7 @@ def test_what_is_whole_is_read(kind: str, tmp_path: Path) -> None:
 def test_what_was_cut_is_truncated(kind: str, lost: int, tmp_path: Path) -> None:
     """However little is missing: from bytes, from a file, a segment of it, and in blocks."""
     whole = content(kind)
-    cut = whole[: stated_end(whole) - lost]
+    cut = whole[: max(100, stated_end(whole) - lost)]
     path = tmp_path / "a"
     path.write_bytes(cut)
     for read in (
@@ -63,7 +64,7 @@ def test_what_was_cut_is_truncated(kind: str, lost: int, tmp_path: Path) -> None
         assert caught.value.kind == "truncated"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "ogg"])
 def test_no_beginning_of_a_header_is_too_short(kind: str) -> None:
     """Whatever is there of a file, it is looked at without an error."""
     whole = content(kind)

@@ -248,8 +248,13 @@ def test_the_same_sound_is_kept_once(small: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
     for row in skipped:
         assert row["kind"] == "duplicate"
-        assert row["message"] == f"{row['path']}: same sound as {original}, which is kept"
+        message = f"{row['path']}: same sound as {original}, which is kept"
+        if "rise" in row["path"]:
+            message += "; the one says 'rise', the other 'fall'"
+        assert row["message"] == message
     assert summary.faults == {"duplicate": 3}
+    with pytest.raises(DatasetError, match="same sound as"):
+        extract(small, tmp_path / "store", CONFIG, strict=True)
     assert sum(clip.label != SILENCE for clip in stored_clips(tmp_path / "store")) == 24
 
 

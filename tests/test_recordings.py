@@ -295,6 +295,11 @@ GOOD = '{"path": "a.wav", "label": "yes"}'
         ("m.csv", "path,label,offset\na.wav,yes,1_0\n", "m.csv:2: offset: expected seconds"),
         ("m.csv", "path,label,duration\na.wav,yes,soon\n", "m.csv:2: duration"),
         ("m.csv", "path,label,duration\na.wav,yes,0\n", "m.csv:2: duration: expected more than 0"),
+        ("m.csv", 'path,label\na.wav,"yes\nb.wav,no\n', "m.csv: not CSV: unexpected end of data"),
+        ("m.csv", 'path,label\na.wav,"yes\nb"\n', "m.csv:3: expected path, label and speaker"),
+        ("m.csv", "path,label\na,b.wav,yes\n", "m.csv:2: expected 2 fields, got 3; put quotes"),
+        ("m.csv", "path,label,label\na.wav,yes,no\n", "m.csv:1: expected each column once"),
+        ("m.jsonl", '{"path": "a", "label": NaN}', "m.jsonl:1: label: expected text, got nan"),
         ("m.jsonl", GOOD + "\n{oops\n", "m.jsonl:2: expected a JSON object"),
         ("m.jsonl", GOOD + "\n\n[1]\n", "m.jsonl:3: expected a JSON object, got [1]"),
         (
@@ -337,7 +342,7 @@ def test_a_manifest_without_rows_is_an_error(
 def test_a_manifest_that_is_no_text_is_an_error(name: str, tmp_path: Path) -> None:
     """Bytes that are no UTF-8 are a `DatasetError` with the manifest's name."""
     (tmp_path / name).write_bytes(b"path,label\n\xff\xfe\xfd\n")
-    with pytest.raises(DatasetError, match=rf"{name}: cannot read this manifest"):
+    with pytest.raises(DatasetError, match=rf"{name}: expected text in UTF-8: .*; save it as that"):
         list(Corpus(tmp_path / name))
 
 
@@ -502,6 +507,26 @@ def test_what_is_also_given_is_for_training_alone(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert [item.kind for item in items if isinstance(item, Fault)] == ["no_label"]
     assert list(corpus) == items
+
+
+def test_the_pattern_is_for_what_is_also_given_too(tmp_path: Path) -> None:
+    """Whose voice is learnt from there is not tested; other names there are no faults."""
+    touch(tmp_path / "own", "yes/0_anna.wav")
+    touch(tmp_path / "more", "yes/1_anna.wav", "yes/pico_nohash_0.wav", "yes/someone.wav")
+    corpus = Corpus(tmp_path / "own", speaker_pattern=r"^\d_([a-z]+)", also=tmp_path / "more")
+    assert [item.speaker for item in corpus if isinstance(item, Recording)] == [
+        "anna", "anna", "pico", "",
+    ]  # fmt: skip
+
+
+def test_an_accent_is_one_letter_however_it_is_written(tmp_path: Path) -> None:
+    """A speaker and a word are the same in names from a Mac, and in lists of parts."""
+    split, whole = "e\u0301", "\u00e9"
+    touch(tmp_path, f"caf{split}/jos{split}_nohash_0.wav", f"caf{whole}/jos{whole}_nohash_1.wav")
+    (tmp_path / "testing_list.txt").write_text(f"caf{whole}/jos{whole}_nohash_0.wav")
+    items = [item for item in Corpus(tmp_path) if isinstance(item, Recording)]
+    assert {(item.word, item.speaker) for item in items} == {(f"caf{whole}", f"jos{whole}")}
+    assert sorted(str(item.part) for item in items) == ["testing", "training"]
 
 
 def test_what_is_also_given_must_be_there(tmp_path: Path) -> None:

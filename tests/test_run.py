@@ -440,6 +440,45 @@ def test_a_teacher_trained_alone_is_the_one_of_the_whole_run(
     assert accuracy == pytest.approx(np.mean(answers == clips.y))
 
 
+@pytest.mark.parametrize("kind", ["notes", "file", "store"])
+def test_a_folder_of_something_else_is_no_run(
+    kind: str, tmp_path: Path, feature_store: Path, tiny_config: Config
+) -> None:
+    """Somebody's settings, a file and a feature store are not trained into."""
+    run = tmp_path / "run"
+    if kind == "store":
+        shutil.copytree(feature_store, run)
+    elif kind == "notes":
+        run.mkdir()
+        (run / "config.toml").write_text("# mine")
+    else:
+        run.write_text("words")
+    before = everything(run) if run.is_dir() else {}
+    for make in (make_run, make_teacher):
+        config = dataclasses.replace(tiny_config, teacher=TeacherConfig(weight=1.0))
+        with pytest.raises(TrainingError, match="run: expected a new folder or an earlier run"):
+            make(feature_store, run, config)
+    assert (everything(run) if run.is_dir() else {}) == before
+
+
+def test_two_trainings_do_not_share_a_folder(
+    tmp_path: Path, feature_store: Path, tiny_config: Config
+) -> None:
+    """The second is refused, and the first goes on."""
+    refused: list[str] = []
+
+    def second(row: object) -> None:
+        with pytest.raises(DatasetError, match="another process is writing there") as caught:
+            make_run(feature_store, tmp_path / "run", short(tiny_config))
+        refused.append(str(caught.value))
+
+    done = make_run(
+        feature_store, tmp_path / "run", short(tiny_config), options=TrainOptions(on_epoch=second)
+    )
+    assert len(refused) == 1
+    assert done.recogniser.exists()
+
+
 def test_without_a_teacher_there_is_none_to_train_alone(
     tmp_path: Path, store: Path, recipe: Config
 ) -> None:

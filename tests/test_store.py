@@ -23,7 +23,9 @@ def store(feature_store: Path, tmp_path: Path) -> Path:
 
 def edit_info(store: Path, **changes: Any) -> None:
     path = store / "features.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    tree = json.loads(path.read_text()) | changes
+    # An ellipsis leaves it out.
+    path.write_text(json.dumps({name: tree[name] for name in tree if tree[name] is not ...}))
 
 
 def edit_first_row(store: Path, **changes: Any) -> None:
@@ -104,7 +106,7 @@ def test_altered_settings_are_noticed(changes: dict[str, Any], store: Path) -> N
     "changes",
     [
         {"features": {"unheard_of": 1}}, {"features": {"low_hz": "x"}}, {"features": 3},
-        {"labels": None}, {"labels": 5},
+        {"labels": None}, {"labels": 5}, {"noise": ...}, {"speakers": ...}, {"parts": ...},
     ],
 )  # fmt: skip
 def test_damaged_info_is_an_error(changes: dict[str, Any], store: Path) -> None:
@@ -114,7 +116,9 @@ def test_damaged_info_is_an_error(changes: dict[str, Any], store: Path) -> None:
         load_info(store)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"5", b"{}", b"\xff\xfe", b'{"format": 1}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"5", b"{}", b"\xff\xfe", b'{"format": 1}', b"[" * 100_000]
+)
 def test_info_that_is_no_json_object_is_an_error(content: bytes, store: Path) -> None:
     """Whatever stands in features.json, the error is a `DatasetError`."""
     (store / "features.json").write_bytes(content)
@@ -180,7 +184,7 @@ def test_a_damaged_shard_is_an_error(damage: Callable[[Path], None], store: Path
     "changes",
     [
         {"label": "unheard"}, {"label": ["rise"]}, {"shard": 7}, {"shard": None}, {"row": 10_000},
-        {"row": "x"}, {"row": 1.5},
+        {"row": "x"}, {"row": 1.5}, {"row": -1},
     ],
 )  # fmt: skip
 def test_a_row_that_points_nowhere_is_an_error(changes: dict[str, Any], store: Path) -> None:
@@ -197,6 +201,16 @@ def test_a_line_that_is_no_row_is_an_error(line: str, store: Path) -> None:
     path.write_text(line + "\n" + path.read_text())
     with pytest.raises(DatasetError, match=r"clips\.jsonl: damaged"):
         list(stored_clips(store))
+
+
+def test_a_list_of_clips_that_was_cut_is_damage(store: Path) -> None:
+    """A store says how many clips it has; fewer are not taken for all of them."""
+    path = store / "clips.jsonl"
+    rows = path.read_text().splitlines(keepends=True)
+    kept = [row for row in rows if '"part":"training"' not in row]
+    path.write_text("".join(kept + rows[len(kept) + 1 :]))
+    with pytest.raises(DatasetError, match=r"damaged \(expected \d+ training clips, found \d+\)"):
+        load_features(store, "training")
 
 
 def test_a_missing_list_of_clips_is_an_error(store: Path) -> None:

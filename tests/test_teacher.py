@@ -222,10 +222,32 @@ def test_a_damaged_teacher_is_trained_again(run: Path, damage: str) -> None:
     assert stages == ["teacher"]
 
 
-def test_restart_drops_the_teacher(run: Path) -> None:
-    """With --restart nothing of an earlier training is used, the teacher included."""
-    stages: list[str] = []
+def test_restart_keeps_a_finished_teacher(run: Path) -> None:
+    """With --restart a stopped training is dropped; a teacher would come out the same again."""
+    before, stages = contents(run), list[str]()
+    (run / "teacher" / "checkpoint").mkdir()
     taught(run, stages=stages, restart=True)
+    assert not stages
+    assert contents(run) == before
+    assert not (run / "teacher" / "checkpoint").exists()
+
+
+def test_a_teacher_is_never_taken_for_another(
+    run: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped between the model and what is said of it, there is no teacher."""
+
+    def stopped(*_: object) -> None:
+        raise StoppedError
+
+    monkeypatch.setattr("speechrec.teacher.write_json", stopped)
+    other = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, seed=77))
+    with pytest.raises(StoppedError):
+        taught(run, other)
+    monkeypatch.undo()
+    stages: list[str] = []
+    again = taught(run, stages=stages, restart=True)
+    np.testing.assert_allclose(again, posteriors(finished), atol=1e-5)
     assert stages == ["teacher"]
 
 
@@ -295,7 +317,7 @@ def test_a_borrowed_teacher_must_fit(
 
 
 @pytest.mark.parametrize(
-    "damage", ["no run", "no teacher", "no model", "no statement", "text", "no settings"]
+    "damage", ["no run", "no teacher", "no model", "altered", "no statement", "text", "no settings"]
 )
 def test_a_borrowed_teacher_must_be_there(run: Path, tmp_path: Path, damage: str) -> None:
     """A run without a whole teacher is an error that names the folder; none is trained."""
@@ -305,6 +327,11 @@ def test_a_borrowed_teacher_must_be_there(run: Path, tmp_path: Path, damage: str
         shutil.rmtree(run / "teacher")
     elif damage == "text":
         (run / "teacher" / "teacher.json").write_text("teacher")
+    elif damage == "altered":
+        model = run / "teacher" / "model.keras"
+        content = model.read_bytes()
+        middle = len(content) // 2
+        model.write_bytes(content[:middle] + bytes(64) + content[middle + 64 :])
     elif damage == "no settings":
         statement = run / "teacher" / "teacher.json"
         statement.write_text(json.dumps({**json.loads(statement.read_text()), "train": None}))
