@@ -60,8 +60,9 @@ def make_run(
     Raises:
         ConfigError: there are teachers, and settings that do not ask them.
         SettingsMismatchError: the store has other front-end settings than ``config``.
-        DatasetError: the store is unfinished or has no training or validation clips.
-        TrainingError: nothing to resume, or the loss is not finite.
+        DatasetError: the store is unfinished or has no training or validation clips, or another
+            training is writing into the run.
+        TrainingError: ``run`` is something else, nothing to resume, or the loss is not finite.
     """
     require(
         config.teacher.weight > 0 or not teachers,
@@ -70,36 +71,24 @@ def make_run(
     run = _named(run)
     training, validation = _learnt_from(features, config, options, workers)
     with _alone(run):
-        return _make_run(features, run, config, options, teachers, training, validation)
-
-
-def _make_run(
-    features: Path,
-    run: Path,
-    config: Config,
-    options: TrainOptions,
-    teachers: Sequence[Path],
-    training: store.FeatureSet,
-    validation: store.FeatureSet,
-) -> RunResult:
-    result = _train(training, validation, run, config, options, teachers)
-    part, scored = "validation", validation
-    if any(clip.part == "testing" for clip in store.stored_clips(features)):
-        part, scored = "testing", store.load_features(features, "testing")
-    recogniser = run / f"{run.name}{bundle.SUFFIX}"
-    taught_by = (teachers or [run]) if config.teacher.weight else []
-    figures = write_recogniser(
-        recogniser, result, config, info=store.load_info(features), validation=validation,
-        scored=scored, part=part, taught_by=taught_by,
-    )  # fmt: skip
-    # Not before: a training that is refused must leave what is there of an earlier one.
-    write_text(run / "config.toml", tomli_w.dumps(dataclasses.asdict(config)))
-    with replacing(run / "model.keras") as partial:
-        result.model.save(partial)
-    report.write_curves(run / "curves.png", result.history)
-    write_report(run, figures, part, history=result.history)
-    finish(run)
-    return RunResult(recogniser, result, figures, part)
+        result = _train(training, validation, run, config, options, teachers)
+        part, scored = "validation", validation
+        if any(clip.part == "testing" for clip in store.stored_clips(features)):
+            part, scored = "testing", store.load_features(features, "testing")
+        recogniser = run / f"{run.name}{bundle.SUFFIX}"
+        taught_by = (teachers or [run]) if config.teacher.weight else []
+        figures = write_recogniser(
+            recogniser, result, config, info=store.load_info(features), validation=validation,
+            scored=scored, part=part, taught_by=taught_by,
+        )  # fmt: skip
+        # Not before: a training that is refused must leave what is there of an earlier one.
+        write_text(run / "config.toml", tomli_w.dumps(dataclasses.asdict(config)))
+        with replacing(run / "model.keras") as partial:
+            result.model.save(partial)
+        report.write_curves(run / "curves.png", result.history)
+        write_report(run, figures, part, history=result.history)
+        finish(run)
+        return RunResult(recogniser, result, figures, part)
 
 
 def make_teacher(
@@ -135,7 +124,8 @@ def _named(run: Path) -> Path:
     """
     run = run if run.name not in ("", "..") else run.resolve()
     there = run.exists() or run.is_symlink()
-    names = {path.name for path in run.iterdir()} if run.is_dir() else set[str]()
+    found = run.iterdir() if run.is_dir() else ()
+    names = {path.name for path in found if not path.name.startswith(".")}
     if there and (not run.is_dir() or (names and not names & _SIGNS)):
         raise TrainingError(
             f"{run}: expected a new folder or an earlier run, found something else; choose another "
