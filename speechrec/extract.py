@@ -149,10 +149,12 @@ def _jobs(clips: Iterator[Clip], folder: Path, config: Config) -> Iterator[Job]:
 
 
 def _remove_shard_rows(folder: Path, shards: int) -> None:
-    """Drop the workers' row files, and shards left behind by a larger run."""
+    """Drop the workers' row files, and what a larger run or a killed one left behind."""
     for path in folder.glob("shard-*"):
         if path.suffix == ".jsonl" or int(path.stem.split("-")[1]) >= shards:
             path.unlink()
+    for path in folder.glob(".*.partial*"):
+        path.unlink()
 
 
 def _info(summary: ExtractSummary, config: Config, noise: tuple[Stretch, ...]) -> dict[str, Any]:

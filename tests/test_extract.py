@@ -324,6 +324,8 @@ def test_a_stopped_run_goes_on_where_it_was(
     before = times(partial)
     assert sorted(before) == [shard_name(0), shard_name(1)]
     assert not (tmp_path / "store").exists()
+    # As a process that was killed leaves it.
+    (partial / ".0123abcd.99.partial.npy").write_bytes(b"half")
     after = times_at_the_end(small, tmp_path / "store")
     assert {name: after[name] for name in before} == before
     assert not partial.exists()
