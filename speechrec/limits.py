@@ -21,17 +21,21 @@ def check_regular(path: str | Path) -> None:
     Raises:
         AudioError: it is one, or there is no such file.
     """
-    regular_size(path)
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    if not stat.S_ISREG(_status(path).st_mode):
         raise AudioError("unreadable", f"{path}: expected a file, found a pipe or a device")
 
 
 def regular_size(path: str | Path) -> int:
-    """Bytes of a file, 0 of what is no regular file.
+    """Bytes of a file, 0 of a pipe or a device.
 
     Raises:
         AudioError: there is no such file.
     """
+    status = _status(path)
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+def _status(path: str | Path) -> os.stat_result:
     try:
         status = os.stat(path)
     except FileNotFoundError as error:
@@ -40,7 +44,7 @@ def regular_size(path: str | Path) -> int:
         raise AudioError("unreadable", f"{path}: cannot be read: {error}") from error
     if stat.S_ISDIR(status.st_mode):
         raise AudioError("unreadable", f"{path}: expected a file, found a folder")
-    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return status
 
 
 def check_rate(rate_hz: int, name: str) -> None:
