@@ -15,6 +15,10 @@ from speechrec.errors import SpeechrecError
 
 # The exit code after Ctrl-C.
 _STOPPED = 130
+_GO_ON = {
+    "extract": "; it goes on where it was when it is run again",
+    "train": "; it goes on where it was with --resume",
+}
 
 app = typer.Typer(
     name="speechrec",
@@ -139,7 +143,7 @@ def main() -> None:
         app()
     except SystemExit as stop:
         if stop.code == _STOPPED:
-            say("speechrec: stopped (extract and train --resume go on where they were)")
+            say(f"speechrec: stopped{_GO_ON.get(sys.argv[1], '')}")
         raise
     except SpeechrecError as error:
         say(f"speechrec: {error}")

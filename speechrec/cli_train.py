@@ -37,7 +37,9 @@ def extract(
         str | None, typer.Option(help="speaker, or clip to let a speaker be in several parts.")
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 means one for each core.")] = 0,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad file.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first bad file or repeated sound.")
+    ] = False,
     config: ConfigOption = None,
     set_: SetOption = None,
 ) -> None:

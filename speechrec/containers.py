@@ -13,7 +13,7 @@ from mmap import mmap
 Bytes = bytes | memoryview | mmap
 
 # Programs that write to a pipe cannot go back, and put a huge length or none into the header.
-_STREAMED_SIZE = 0x7F000000
+_STREAMED_SIZE = 0x7EFF0000
 _W64_HEAD = b"riff\x2e\x91\xcf\x11"
 _SPHERE_BYTES = 1024
 # The longest page: its head, 255 lengths, and so many segments of 255 bytes.
@@ -106,5 +106,8 @@ def _sphere_end(head: bytes) -> int:
     fields = {
         name: int(value) for name, value in re.findall(rb"(?m)^(\w+) -(?:i|s\d+) (\d+)$", head)
     }
+    # Of compressed sound nobody knows.
+    if re.search(rb"(?m)^sample_coding -s\d+ .*,", head):
+        return 0
     samples = fields.get(b"sample_count", 0) * fields.get(b"channel_count", 1)
     return _SPHERE_BYTES + samples * fields.get(b"sample_n_bytes", 0)

@@ -21,7 +21,7 @@ from speechrec import store
 from speechrec.dataset import Plan, plan_dataset
 from speechrec.errors import DatasetError
 from speechrec.features import mel_filterbank
-from speechrec.files import Kind, locked, refuse_content, replace_folder, write_json
+from speechrec.files import NOBODYS, Kind, locked, refuse_content, replace_folder, write_json
 from speechrec.join import ExtractSummary, joined, missing_classes
 from speechrec.parallel import in_order, processes
 from speechrec.recording import Clip, Stretch
@@ -116,8 +116,7 @@ def _written(
 
 # What a store, or a stopped extraction, may have in it.
 _OURS = re.compile(
-    r"shard-\d{5,}\.(npy|jsonl)|(clips|skipped)\.jsonl|features\.json|\..*\.partial.*|"
-    + store.COPIES_NAME
+    r"shard-\d{5,}\.(npy|jsonl)|(clips|skipped)\.jsonl|features\.json|" + store.COPIES_NAME
 )
 _STORE = Kind("a feature store", store.INFO_NAME, _OURS)
 
@@ -133,7 +132,8 @@ def _replace(partial: Path, folder: Path) -> None:
 
 def _refuse_foreign(partial: Path) -> None:
     """Refuse a folder of the partial store's name that is none."""
-    foreign = not partial.is_dir() or any(not _OURS.fullmatch(p.name) for p in partial.iterdir())
+    names = [path.name for path in partial.iterdir()] if partial.is_dir() else [""]
+    foreign = any(not (_OURS.fullmatch(name) or NOBODYS.fullmatch(name)) for name in names)
     if partial.exists() and foreign:
         raise DatasetError(
             f"{partial}: expected what a stopped extraction left, found something else; move "
@@ -153,7 +153,7 @@ def _remove_shard_rows(folder: Path, shards: int) -> None:
     for path in folder.glob("shard-*"):
         if path.suffix == ".jsonl" or int(path.stem.split("-")[1]) >= shards:
             path.unlink()
-    for path in folder.glob(".*.partial*"):
+    for path in filter(Path.is_file, folder.glob(".*.partial*")):
         path.unlink()
 
 

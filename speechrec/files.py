@@ -41,7 +41,9 @@ def write_json(target: Path, value: Any) -> None:
 
 
 # What desktops and stopped programs leave in folders.
-_NOBODYS = re.compile(r"\.DS_Store|\._.*|\.directory|Thumbs\.db|desktop\.ini|\..*\.partial.*")
+NOBODYS = re.compile(
+    r"\.DS_Store|\._.*|\.directory|Thumbs\.db|desktop\.ini|\.nfs.*|\..*\.partial.*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def refuse_content(folder: Path, *, kind: Kind | None = None, read: Iterable[Pat
         return
     if kind and (folder / kind.marker).is_file():
         for path in sorted(folder.iterdir()):
-            if not (_NOBODYS.fullmatch(path.name) or kind.content.fullmatch(path.name)):
+            if not (NOBODYS.fullmatch(path.name) or kind.content.fullmatch(path.name)):
                 raise DatasetError(
                     f"{folder}: expected {kind.what} to replace, but {path.name} in it is no part "
                     "of one; move it, or choose another --out"

@@ -109,15 +109,16 @@ def _truths(paths: Sequence[Path], recognizer: Recognizer) -> list[tuple[Command
 
 
 def _refuse_twice(truth: Sequence[Command], track: Path) -> None:
-    """One word cannot be said twice at once; a second label of it would always be missed."""
-    until = dict[str, float]()
+    """A word cannot be said twice at once; labels of two, set by hand, may touch."""
+    last = dict[str, Command]()
     for command in sorted(truth, key=lambda each: each.start_s):
-        if command.start_s < until.get(command.label, 0):
+        before = last.get(command.label)
+        if before and (command.start_s + command.end_s) / 2 <= before.end_s:
             raise DatasetError(
-                f"{track}: expected {command.label!r} at {command.start_s:g} s once, two labels of "
-                "it overlap there; keep one"
+                f"{track}: expected {command.label!r} at {command.start_s:g} s once, two labels "
+                "of it lie there; keep one"
             )
-        until[command.label] = command.end_s
+        last[command.label] = command
 
 
 def _labels_beside(path: Path) -> Path | None:

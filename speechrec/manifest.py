@@ -11,7 +11,9 @@ from speechrec.config import PARTS, Part
 from speechrec.errors import DatasetError
 from speechrec.recording import Recording, is_utf8
 
-_SURPLUS = "more"
+_COLUMNS = (
+    "path", "label", "speaker", "split", "part", "offset", "offset_s", "duration", "duration_s"
+)  # fmt: skip
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
 _PART_NAMES: dict[str, Part] = {
     "train": "training", "training": "training",
@@ -34,8 +36,6 @@ def read_manifest(path: Path) -> Iterator[Recording]:
                 yield _manifest_row(row, path, number)
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: expected text in UTF-8: {error}; save it as that") from error
-    except csv.Error as error:
-        raise DatasetError(f"{path}: not CSV: {error} (is a quote left open?)") from error
     except OSError as error:
         raise DatasetError(f"{path}: cannot read this manifest: {error.strerror}") from error
     if empty:
@@ -50,17 +50,23 @@ def _is_csv(path: Path) -> bool:
 def _rows(file: TextIO, path: Path) -> Iterator[tuple[dict[str, Any], int]]:
     """The rows, each with the number of its line."""
     if _is_csv(path):
-        reader = csv.DictReader(file, restkey=_SURPLUS, strict=True)
-        names = reader.fieldnames or ()
-        if len(set(names)) < len(names):
-            raise DatasetError(f"{path}:1: expected each column once, got {', '.join(names)}")
-        for row in reader:
-            if _SURPLUS in row:
-                raise DatasetError(
-                    f"{path}:{reader.line_num}: expected {len(names)} fields, got "
-                    f"{len(names) + len(row[_SURPLUS])}; put quotes around a field with a comma"
-                )
-            yield row, reader.line_num
+        reader = csv.DictReader(file, strict=True)
+        try:
+            names = reader.fieldnames or ()
+            if twice := [name for name in _COLUMNS if names.count(name) > 1]:
+                raise DatasetError(f"{path}:1: expected the column {twice[0]} once")
+            for row in reader:
+                # Spreadsheets write empty fields behind the last column.
+                if any(row.pop(None, ())):
+                    raise DatasetError(
+                        f"{path}:{reader.line_num}: expected {len(names)} fields, got more; put "
+                        "quotes around a field with a comma"
+                    )
+                yield row, reader.line_num
+        except csv.Error as error:
+            raise DatasetError(
+                f"{path}:{reader.line_num}: not CSV: {error} (is a quote left open?)"
+            ) from error
         return
     for number, line in enumerate(file, 1):
         if line.strip():

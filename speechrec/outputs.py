@@ -59,10 +59,10 @@ class Writer:
         stem = "stdin" if heard.path == "-" else Path(heard.path).stem
         name = stem + _SUFFIXES[self._form] if self._out else _ctm_name(stem)
         if name in self._taken:
-            raise ConfigError(
-                f"{heard.path}: {self._out / name if self._out else name} was written for "
-                f"{self._taken[name]}; choose another --out, or name them one at a time"
-            )
+            what, cure = f"{name} was written for {self._taken[name]}", "name them one at a time"
+            if self._out is not None:
+                what, cure = str(self._out / what), "choose another --out for it"
+            raise ConfigError(f"{heard.path}: {what}; {cure}")
         self._taken[name] = heard.path
         if self._out is None:
             typer.echo(text, nl=False)

@@ -26,8 +26,10 @@ from speechrec.teacher import own_teacher, soft_answers
 from speechrec.train import TrainResult, finish, train
 from speechrec.train_config import Config
 
-# One of these is in every run folder, also of a training that was stopped.
-_SIGNS = {Checkpoint.FOLDER, teacher.FOLDER, "history.csv"}
+# By these a run folder is known, also that of a training that was stopped.
+_SIGNS = {Checkpoint.FOLDER, teacher.FOLDER, "history.csv", "model.keras"}
+# Of somebody else, these would be written over, or get into a feature store's way.
+_OTHERS = {"config.toml", "curves.png", "report.html", "report.json", store.INFO_NAME}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +125,9 @@ def _named(run: Path) -> Path:
         TrainingError: it is a file, or a folder of something else.
     """
     run = run if run.name not in ("", "..") else run.resolve()
-    there = run.exists() or run.is_symlink()
-    found = run.iterdir() if run.is_dir() else ()
-    names = {path.name for path in found if not path.name.startswith(".")}
-    if there and (not run.is_dir() or (names and not names & _SIGNS)):
+    is_other = (run.exists() or run.is_symlink()) and not run.is_dir()
+    names = {path.name for path in run.iterdir()} if run.is_dir() else set[str]()
+    if is_other or (names & _OTHERS and not names & _SIGNS):
         raise TrainingError(
             f"{run}: expected a new folder or an earlier run, found something else; choose another "
             "--out"
@@ -138,12 +139,12 @@ def _named(run: Path) -> Path:
 def _alone(run: Path) -> Iterator[None]:
     """Keep other trainings out of the run folder, which is not left behind empty."""
     run.mkdir(parents=True, exist_ok=True)
-    try:
-        with locked(run):
+    with locked(run):
+        try:
             yield
-    finally:
-        with suppress(OSError):
-            run.rmdir()
+        finally:
+            with suppress(OSError):
+                run.rmdir()
 
 
 def _learnt_from(

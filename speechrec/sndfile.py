@@ -84,8 +84,9 @@ def _mended(source: Path | io.BytesIO, name: str) -> io.BytesIO | mmap.mmap | No
         return None
     try:
         with source.open("rb") as file:
-            # Private: what is written to it stays in memory.
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+            # Only a WAV is written to, in a copy of its own.
+            access = mmap.ACCESS_COPY if is_wav(file.read(12)) else mmap.ACCESS_READ
+            mapped = mmap.mmap(file.fileno(), 0, access=access)
     except OSError as error:
         raise AudioError("unreadable", f"{name}: cannot be read: {error.strerror}") from error
     return mapped if _states_too_much(mapped, name) else None

@@ -13,8 +13,8 @@ def group_of(item: Recording, config: DataConfig) -> str:
     """What is kept together when parts are made: a speaker, or else a single recording."""
     if item.speaker and config.split_by == "speaker":
         return item.speaker
-    # All segments of it, whatever is said in them.
-    return "/".join(Path(item.path).parts[-2:])
+    name = "/".join(Path(item.path).parts[-2:])
+    return f"{item.word}/{name}@{item.offset_s:g}"
 
 
 def percentile(key: str) -> float:

@@ -74,7 +74,7 @@ def det_figure(figures: Sequence[StreamFigures]) -> "Figure":
         rates, misses = zip(*each.det, strict=True)
         (line,) = axes.plot(rates, [100 * miss for miss in misses], label=each.condition)
         axes.plot(
-            each.false_alarms_per_hour, 100 * (each.miss_rate or 0), "o", color=line.get_color()
+            each.false_alarms_per_hour, 100 * (each.miss_rate or 0.0), "o", color=line.get_color()
         )
     # Linear up to one false alarm, so that none at all has a place.
     axes.set_xscale("symlog", linthresh=1)

@@ -258,9 +258,13 @@ def test_ctrl_c_says_how_to_go_on(call: Call, monkeypatch: pytest.MonkeyPatch) -
         raise KeyboardInterrupt
 
     monkeypatch.setattr("speechrec.locate.installed_models", stop)
-    outcome = call("models")
+    monkeypatch.setattr("speechrec.locate.cores", stop)
+    assert call("models") == Outcome(130, "", "speechrec: stopped\n")
+    outcome = call("extract", "nowhere")
     assert outcome.code == 130
-    assert outcome.err.startswith("speechrec: stopped (extract and train --resume go on")
+    assert outcome.err.strip() == (
+        "speechrec: stopped; it goes on where it was when it is run again"
+    )
 
 
 @pytest.mark.parametrize("top", [1, 3])

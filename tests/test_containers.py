@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,8 +73,34 @@ def test_no_beginning_of_a_header_is_too_short(kind: str) -> None:
     assert ends <= {0, stated_end(whole)}
 
 
+def test_of_compressed_sound_nobody_knows_the_length() -> None:
+    """As much of what the linguistic data are that people have."""
+    data = content("sph").replace(b"sample_coding -s3 pcm", b"sample_coding -s5 pcm,x")
+    assert data != content("sph")
+    assert stated_end(data) == 0
+
+
+@pytest.mark.parametrize("kind", ["aiff", "rf64", "w64"])
+@pytest.mark.parametrize("size", [5, 8])
+def test_what_stands_before_the_sound_is_passed_over(kind: str, size: int) -> None:
+    """Chunks of odd lengths too, with what pads them."""
+    whole = content(kind)
+    at = whole.index({"aiff": b"SSND", "rf64": b"data", "w64": b"data"}[kind])
+    text = bytes(size)
+    if kind == "w64":
+        head = b"note" + whole[at + 4 : at + 16] + (24 + size).to_bytes(8, "little")
+        chunk = head + text + bytes(-size % 8)
+    else:
+        order: Any = "big" if kind == "aiff" else "little"
+        chunk = b"NOTE" + size.to_bytes(4, order) + text + bytes(size % 2)
+    longer = whole[:at] + chunk + whole[at:]
+    assert stated_end(longer) == stated_end(whole) + len(chunk)
+
+
 @pytest.mark.parametrize(("kind", "at"), [("au", 8), ("aiff", content("aiff").index(b"SSND") + 4)])
-@pytest.mark.parametrize("size", [b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x7f\x00\x00\x24"])
+@pytest.mark.parametrize(
+    "size", [b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x7f\x00\x00\x24", b"\x7e\xff\xff\xfe"]
+)
 def test_what_came_through_a_pipe_has_no_length(kind: str, at: int, size: bytes) -> None:
     """A length that was not known when it was written down does not count."""
     data = content(kind)

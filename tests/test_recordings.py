@@ -297,10 +297,10 @@ GOOD = '{"path": "a.wav", "label": "yes"}'
         ("m.csv", "path,label,offset\na.wav,yes,1_0\n", "m.csv:2: offset: expected seconds"),
         ("m.csv", "path,label,duration\na.wav,yes,soon\n", "m.csv:2: duration"),
         ("m.csv", "path,label,duration\na.wav,yes,0\n", "m.csv:2: duration: expected more than 0"),
-        ("m.csv", 'path,label\na.wav,"yes\nb.wav,no\n', "m.csv: not CSV: unexpected end of data"),
+        ("m.csv", 'path,label\na.wav,"yes\nb.wav,no\n', ": not CSV: unexpected end of data"),
         ("m.csv", 'path,label\na.wav,"yes\nb"\n', "m.csv:3: expected path, label and speaker"),
-        ("m.csv", "path,label\na,b.wav,yes\n", "m.csv:2: expected 2 fields, got 3; put quotes"),
-        ("m.csv", "path,label,label\na.wav,yes,no\n", "m.csv:1: expected each column once"),
+        ("m.csv", "path,label\na,b.wav,yes\n", "m.csv:2: expected 2 fields, got more; put quotes"),
+        ("m.csv", "path,label,label\na.wav,yes,no\n", "m.csv:1: expected the column label once"),
         ("m.jsonl", '{"path": "a", "label": NaN}', "m.jsonl:1: label: expected text, got nan"),
         ("m.jsonl", GOOD + "\n{oops\n", "m.jsonl:2: expected a JSON object"),
         ("m.jsonl", GOOD + "\n\n[1]\n", "m.jsonl:3: expected a JSON object, got [1]"),
@@ -338,6 +338,17 @@ def test_a_manifest_without_rows_is_an_error(
     (tmp_path / name).write_text(content)
     with pytest.raises(DatasetError, match=f"{name}: expected .*{wanted}"):
         list(Corpus(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["path,label,,\na.wav,yes,,\n", "path,label\na.wav,yes,\n\n", ",,path,label\n0,0,a.wav,yes\n",
+     "note,path,label,note\n1,a.wav,yes,2\n", "path,label,more\na.wav,yes,x\n"],
+)  # fmt: skip
+def test_what_spreadsheets_write_is_read(content: str, tmp_path: Path) -> None:
+    """Empty columns and fields, columns of their own, and unlisted ones twice are passed over."""
+    (tmp_path / "m.csv").write_text(content)
+    assert [item.word for item in recordings(Corpus(tmp_path / "m.csv"))] == ["yes"]
 
 
 @pytest.mark.parametrize("name", ["m.csv", "m.jsonl"])

@@ -461,6 +461,16 @@ def test_a_folder_of_something_else_is_no_run(
     assert (everything(run) if run.is_dir() else {}) == before
 
 
+def test_a_log_of_ones_own_may_lie_in_a_run(
+    tmp_path: Path, feature_store: Path, tiny_config: Config
+) -> None:
+    """What no training writes over does not stand in the way of one."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "train.log").write_text("epoch 1")
+    make_run(feature_store, tmp_path / "run", short(tiny_config))
+    assert (tmp_path / "run" / "train.log").read_text() == "epoch 1"
+
+
 def test_two_trainings_do_not_share_a_folder(
     tmp_path: Path, feature_store: Path, tiny_config: Config
 ) -> None:
