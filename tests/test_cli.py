@@ -515,6 +515,47 @@ def test_one_line_for_each_mistake(
     assert said in lines[0]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["mine", "kit", "--out", "kit/mined"],
+        ["mix", "--negatives", "kit", "--out", "kit/mix"],
+        ["mix", "--noise", "kit", "--out", "kit"],
+    ],
+)
+def test_what_is_made_does_not_lie_among_what_is_read(
+    command: list[str], call: Call, tmp_path: Path, corpus: Path
+) -> None:
+    """It would be read the next time: thresholds would be set by the commands of a mix."""
+    shutil.copytree(corpus / "rise", tmp_path / "kit")
+    outcome = call(*command)
+    assert outcome.code == 1
+    assert outcome.err.startswith(f"speechrec: {command[-1]}: expected a folder outside of kit")
+
+
+def test_where_nothing_is_like_a_command(call: Call, recogniser_file: Path, tmp_path: Path) -> None:
+    """No advice is given that cannot be followed, and a least confidence is a number."""
+    soundfile.write(tmp_path / "quiet.wav", np.zeros(48_000), 16_000)
+    outcome = call("mine", "quiet.wav", "--out", "mined", "--model", recogniser_file)
+    assert (outcome.code, "like a command" in outcome.out, "extract" in outcome.out) == (
+        0,
+        True,
+        False,
+    )
+    assert call("mine", "quiet.wav", "--out", "other", "--least", "nan").code == 1
+
+
+def test_recordings_without_labels_are_told(
+    call: Call, recogniser_file: Path, tmp_path: Path
+) -> None:
+    """So that nobody takes a label track that was not found for silence."""
+    (tmp_path / "day").mkdir()
+    soundfile.write(tmp_path / "day" / "quiet.wav", np.zeros(48_000), 16_000)
+    outcome = call("evaluate", "--stream", "day", "--model", recogniser_file)
+    assert outcome.code == 0
+    assert "no commands are labelled in day: every detection counts as a false alarm" in outcome.err
+
+
 @pytest.mark.parametrize("sources", [["out/own"], ["own", "--unknown", "out/own"]])
 def test_what_extract_reads_is_not_replaced(
     sources: list[str], call: Call, tmp_path: Path, corpus: Path

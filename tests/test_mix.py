@@ -566,6 +566,7 @@ def test_a_failure_leaves_everything_as_it_was(
         ({"snrs_db": ()}, "snrs_db: expected one or more, each once, got none"),
         ({"snrs_db": (None, None)}, "snrs_db: .* each once, got clean, clean"),
         ({"snrs_db": (5, 5.0)}, "snrs_db: .* each once, got 5dB, 5dB"),
+        ({"snrs_db": (0.0, -0.0)}, "snrs_db: .* each once, got 0dB, 0dB"),
         ({"snrs_db": (101,)}, "snrs_db: expected -100 to 100 or none for clean, got 101"),
         ({"snrs_db": (-101,)}, "snrs_db: .*got -101"),
         ({"snrs_db": (10, float("nan"))}, "snrs_db: .*got nan"),
