@@ -143,7 +143,8 @@ def main() -> None:
         app()
     except SystemExit as stop:
         if stop.code == _STOPPED:
-            say(f"speechrec: stopped{_GO_ON.get(sys.argv[1], '')}")
+            command = next(iter(sys.argv[1:]), "")
+            say(f"speechrec: stopped{_GO_ON.get(command, '')}")
         raise
     except SpeechrecError as error:
         say(f"speechrec: {error}")

@@ -55,11 +55,12 @@ def extract(
         also: a further folder of word folders; all of it goes to the training part.
         folder: the store to write; a finished store there is replaced when the new one is done.
         workers: processes to share the work.
-        strict: make the first bad file an error.
+        strict: make the first bad file or repeated sound an error.
         progress: called with (clips done, clips in all).
 
     Raises:
-        SpeechrecError: nothing usable, a speaker in two parts, or the first bad file if ``strict``.
+        SpeechrecError: nothing usable, a speaker in two parts, or the first error if
+            ``strict``.
     """
     read = filter(None, (source, unknown, also))
     refuse_content(folder, kind=_STORE, read=read)

@@ -30,17 +30,16 @@ class ExtractSummary:
     notes: list[str] = field(default_factory=list)
 
 
-def joined(
-    folder: Path, shards: Iterator[int], plan: Plan, *, strict: bool = False
-) -> ExtractSummary:
+def joined(folder: Path, shards: Iterator[int], plan: Plan, *, strict: bool) -> ExtractSummary:
     """Join the shards' rows as they come, and drop repeated sounds.
 
     Args:
         folder: of the shards; ``clips.jsonl`` and ``skipped.jsonl`` are written into it.
         shards: their numbers, each when it is on the disk.
+        strict: make the first bad file or repeated sound an error.
 
     Raises:
-        DatasetError: none of the recordings can be used, or one cannot if ``strict``.
+        DatasetError: none of the recordings can be used, or the first error if ``strict``.
     """
     summary = ExtractSummary(folder, plan.labels)
     speakers: dict[str, str] = {}

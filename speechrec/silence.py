@@ -29,7 +29,7 @@ class Silence:
 
     files: tuple[tuple[str, SoundInfo], ...]
     config: DataConfig
-    clip_s: float = 1.0
+    clip_s: float
 
     def stretches(self, part: Part) -> list[Stretch]:
         """The stretches of this part that are long enough to cut a clip from."""

@@ -95,7 +95,7 @@ def _raw_frames(stream: BinaryIO, channels: int, encoding: str) -> Iterator[Samp
         rest += data
         if first and len(rest) >= 4:
             first = False
-            if rest[:4].startswith(_HEADS):
+            if rest.startswith(_HEADS):
                 raise AudioError(
                     "not_audio",
                     "<stream>: expected raw PCM, got a sound file's header; send samples alone: "
