@@ -71,17 +71,17 @@ def mix(
         seed=seed,
     )  # fmt: skip
 
-    from speechrec import console
     from speechrec.files import refuse_inside
     from speechrec.mix import mix as run_mix
     from speechrec.mix import store_clips
     from speechrec.negatives import find_negatives
+    from speechrec.progress import clips_progress
 
     refuse_inside(out, negatives, noise)
     speech = (
         find_negatives(negatives, part=part, speaker_pattern=speaker_pattern) if negatives else []
     )
-    with console.clips_progress("mixing") as progress:
+    with clips_progress("mixing") as progress:
         made = run_mix(
             store_clips(features, part), out, config,
             negatives=speech, noises=_noises(noise), progress=progress,
@@ -126,7 +126,7 @@ def synth(
     seed: Annotated[int, typer.Option(min=0, help="Of speeds, pitches and noise.")] = 0,
 ) -> None:
     """Speak words with synthetic voices, for a first recogniser without any recordings."""
-    from speechrec import console
+    from speechrec.progress import clips_progress
     from speechrec.synth import OTHER_WORDS, check_request, synthesise
     from speechrec.vocabulary import foreign
     from speechrec.vocabulary import phrases as english
@@ -142,7 +142,7 @@ def synth(
     )  # fmt: skip
     if foreign_phrases:
         more += foreign(foreign_phrases, spoken, seed=seed, held_out=held_out)
-    with console.clips_progress("speaking") as progress:
+    with clips_progress("speaking") as progress:
         made = synthesise(
             out, spoken, unknown, voices=voices, seed=seed, phrases=more, in_turn=in_turn,
             held_out=held_out, progress=progress,

@@ -89,12 +89,12 @@ def _write_page(page: str, wanted: Path | None, beside: Path) -> None:
 def _evaluate_streams(
     recognizer: "Recognizer", path: Path, folder: Path, *, as_json: bool, html: Path | None
 ) -> None:
-    from speechrec import console
     from speechrec.files import write_text
+    from speechrec.progress import clips_progress
     from speechrec.stream_evaluate import evaluate_streams
     from speechrec.stream_report import to_html, to_text
 
-    with console.clips_progress("listening") as progress:
+    with clips_progress("listening") as progress:
         figures = evaluate_streams(recognizer, folder, progress=progress)
     if not any(each.said for each in figures):
         say(f"no commands are labelled in {folder}: every detection counts as a false alarm")

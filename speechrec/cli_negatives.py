@@ -33,6 +33,7 @@ def calibrate(
     from speechrec import console, locate
     from speechrec.bundle import SUFFIX, update_bundle
     from speechrec.negatives import find_negatives
+    from speechrec.progress import clips_progress
     from speechrec.recognizer import Recognizer
     from speechrec.thresholds import choose_thresholds, count_false_alarms
 
@@ -51,7 +52,7 @@ def calibrate(
         raise ConfigError(f"--out: expected a file whose name ends in {SUFFIX}, got {out}")
     recognizer = Recognizer.load(path)
     found = find_negatives(negatives, part=part, speaker_pattern=speaker_pattern)
-    with console.clips_progress("listening") as progress:
+    with clips_progress("listening") as progress:
         alarms = count_false_alarms(recognizer, found, progress=progress)
     chosen = choose_thresholds(alarms, per_hour=target_fa_per_hour)
     stream = {
@@ -79,10 +80,10 @@ def mine(
     part: NegativesPart = None,
 ) -> None:
     """Turn false alarms into training data: clips for the next extract --unknown."""
-    from speechrec import console
     from speechrec.files import refuse_inside
     from speechrec.mine import mine as run_mine
     from speechrec.negatives import find_negatives
+    from speechrec.progress import clips_progress
     from speechrec.recognizer import Recognizer
 
     if least != least:
@@ -90,7 +91,7 @@ def mine(
     refuse_inside(out, negatives)
     recognizer = Recognizer.load(choose_model(model))
     found = find_negatives(negatives, part=part, speaker_pattern=speaker_pattern)
-    with console.clips_progress("mining") as progress:
+    with clips_progress("mining") as progress:
         mined = run_mine(recognizer, found, out, least=least, progress=progress)
     for fault in mined.faults:
         say(f"not used: {fault.message}")

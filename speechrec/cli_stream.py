@@ -49,11 +49,11 @@ def listen(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a command.")] = False,
 ) -> None:
     """Say which commands are heard, live, until the sound ends or Ctrl-C."""
-    from speechrec import console
     from speechrec.listening import CommandRunner
     from speechrec.listening import listen as run_listen
     from speechrec.outputs import detection_text
     from speechrec.recognizer import Recognizer
+    from speechrec.screen import ListeningScreen
     from speechrec.stream import Detector
 
     if list_devices:
@@ -78,7 +78,7 @@ def listen(
 
     with (
         _sound(source, detector, device, rate, channels, encoding) as (blocks, overruns),
-        console.ListeningScreen(overruns) as screen,
+        ListeningScreen(overruns) as screen,
     ):
 
         def on_detection(found: "Detection") -> None:

@@ -47,6 +47,7 @@ def extract(
     from speechrec import console, locate
     from speechrec.config_toml import load_config
     from speechrec.extract import extract as run_extract
+    from speechrec.progress import clips_progress
 
     overrides = _overrides(set_)
     if words is not None:
@@ -56,7 +57,7 @@ def extract(
     chosen = source or locate.default_recordings()
     if source is None:
         say(f"recordings: {chosen}")
-    with console.clips_progress("extracting") as progress:
+    with clips_progress("extracting") as progress:
         summary = run_extract(
             chosen, out, settings,
             unknown=unknown, also=also, workers=workers or locate.cores(), strict=strict,
@@ -99,6 +100,7 @@ def train(
     """Train a network and write one recogniser file."""
     from speechrec import console, locate, store
     from speechrec.config_toml import load_config
+    from speechrec.progress import epochs_progress
     from speechrec.quiet import native_chatter_hidden
 
     if only_teacher and teacher:
@@ -114,7 +116,7 @@ def train(
     except ModuleNotFoundError as error:
         raise MissingExtraError("speechrec train", "train", error.name) from error
     say(f"features: {features}; settings: {recipe}")
-    with console.epochs_progress() as callbacks:
+    with epochs_progress() as callbacks:
         options = TrainOptions(
             resume=resume is True, restart=resume is False, tensorboard=tensorboard, **callbacks
         )

@@ -1,131 +1,16 @@
-"""What the commands show: progress bars and summaries."""
+"""What the commands say at their end, as text."""
 
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
-
-from rich.console import Console
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from speechrec.config import PARTS, is_keyword
-from speechrec.listening import LEAST_DB
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from speechrec.checkpoint import EpochRow
     from speechrec.join import ExtractSummary
-    from speechrec.recorder import Step
     from speechrec.run import RunResult
     from speechrec.thresholds import FalseAlarms, StreamThresholds
-
-_METER_BARS = 40
-_SHOWN_EVERY_S = 0.1
-
-
-def _progress(*, auto_refresh: bool = True) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
-        transient=True,
-        auto_refresh=auto_refresh,
-    )
-
-
-@contextmanager
-def clips_progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar that is moved by calls with (done, total)."""
-    # No thread that redraws: a process with threads cannot be forked safely.
-    with _progress(auto_refresh=False) as bar:
-        task = bar.add_task(what, total=None, note="")
-        yield lambda done, total: bar.update(task, completed=done, total=total, refresh=True)
-
-
-@contextmanager
-def epochs_progress() -> Iterator[dict[str, Callable[..., None]]]:
-    """The callbacks of `TrainOptions`: a bar over all batches, a line for every stage and epoch."""
-    with _progress() as bar:
-        task = bar.add_task("training", total=None, note="")
-
-        def on_stage(stage: str) -> None:
-            bar.console.print(f"training: {stage}", highlight=False)
-
-        def on_copies(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, description="altered copies", note="")
-
-        def on_step(step: "Step") -> None:
-            done = (step.epoch - 1) * step.batches + step.batch
-            bar.update(
-                task, completed=done, total=step.epochs * step.batches,
-                description=f"epoch {step.epoch}/{step.epochs}",
-                note=f"accuracy {step.accuracy:.1%} with dropout on",
-            )  # fmt: skip
-
-        def on_epoch(row: "EpochRow") -> None:
-            bar.console.print(
-                f"epoch {row.epoch}: validation {row.val_accuracy:.1%}, training "
-                f"{row.accuracy:.1%} with dropout on, {row.accuracy_dropout_off:.1%} off, "
-                f"{row.seconds:.1f} s",
-                highlight=False,
-                soft_wrap=True,
-            )
-
-        yield {
-            "on_stage": on_stage, "on_copies": on_copies, "on_step": on_step, "on_epoch": on_epoch
-        }  # fmt: skip
-
-
-class ListeningScreen:
-    """A line that shows the level of live sound, the last command and what was lost.
-
-    Nothing is shown where standard error is no terminal.
-
-    Args:
-        overruns: how many blocks have been lost so far.
-    """
-
-    def __init__(self, overruns: Callable[[], int]) -> None:
-        self._overruns = overruns
-        self._last = ""
-        self._shown_at = 0.0
-        self._live = Live(
-            console=Console(stderr=True),
-            auto_refresh=False,
-            transient=True,
-            # Detections stay above the line; in a pipe or a file they are none of its business.
-            redirect_stdout=sys.stdout.isatty(),
-        )
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._live.stop()
-
-    def detected(self, label: str) -> None:
-        """Remember the last command."""
-        self._last = label
-
-    def level(self, level_db: float) -> None:
-        """Show the level of a block, ten times a second at most."""
-        now = time.monotonic()
-        if now - self._shown_at < _SHOWN_EVERY_S:
-            return
-        self._shown_at = now
-        bars = round((level_db - LEAST_DB) / -LEAST_DB * _METER_BARS)
-        meter = "\N{FULL BLOCK}" * bars + "\N{MIDDLE DOT}" * (_METER_BARS - bars)
-        lost = self._overruns()
-        note = f"  {lost} overruns: sound was lost" if lost else ""
-        self._live.update(Text(f"{meter} {level_db:4.0f} dBFS  {self._last}{note}"), refresh=True)
 
 
 def model_text(record: Mapping[str, Any]) -> str:
