@@ -135,7 +135,8 @@ class _Survey:
 
     def _add(self, item: Recording, config: DataConfig) -> None:
         self.words[item.word] += 1
-        self.added[item.word] += item.added
+        if item.added:
+            self.added[item.word] += 1
         self.without_speaker += not item.speaker
         if item.part is None:
             self.groups.add(group_of(item, config))

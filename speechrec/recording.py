@@ -66,6 +66,8 @@ class Fault:
 
 def is_utf8(text: str) -> bool:
     """Whether a text can be written down: the system's file names may be other bytes."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

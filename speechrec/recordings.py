@@ -136,7 +136,7 @@ class Corpus:
         if not is_utf8(path):
             path = printable(path)
             return Fault(path, "unreadable", f"{path}: expected a name in UTF-8; rename it")
-        relative = _nfc(relative.replace(os.sep, "/"))
+        relative = _nfc(relative if os.sep == "/" else relative.replace(os.sep, "/"))
         name = relative.rpartition("/")[2]
         speaker = ""
         if self._pattern is not None:
@@ -145,13 +145,16 @@ class Corpus:
                 return self._unmatched(path)
             word = word or self._pattern.word(name, relative)
             speaker = found or ""
-        if "_nohash_" in name and (self._pattern is None or (self._lenient and not speaker)):
-            speaker = name.split("_nohash_")[0]
+        if self._pattern is None or (self._lenient and not speaker):
+            before, mark, _ = name.partition("_nohash_")
+            speaker = before if mark else speaker
         if not word:
             return Fault(path, "no_label", f"{path}: the pattern finds no word in this name")
-        part = self._listed.get(relative, "training") if self._listed else None
-        if relative in self._listed:
+        part = self._listed.get(relative)
+        if part:
             self._met.add(relative)
+        elif self._listed:
+            part = "training"
         return Recording(path, word, speaker, part)
 
     def _unmatched(self, path: str) -> Fault:
