@@ -15,11 +15,13 @@ DEMO := runs/demo
 .PHONY: demo test lint bench model lock clean-demo clean-model
 
 # One environment for everything; made anew when the dependencies change.
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml setup.py constraints.txt speechrec/_native.c speechrec/_mel_energies.h
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
 	    "expected Python 3.11 to 3.13, got " + sys.version.split()[0] + "; name one: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --upgrade --constraint constraints.txt pip
+	@# What does not compile must not leave its forerunner.
+	rm -f speechrec/_native*.so speechrec/_native*.pyd
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[train,synth,synth-gpl]' --group dev
 	touch $@
 

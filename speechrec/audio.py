@@ -15,7 +15,8 @@ import numpy as np
 
 from speechrec import limits, sndfile
 from speechrec.errors import AudioError
-from speechrec.wav import PCM, Samples, decode_pcm, is_wav, wav_layout
+from speechrec.extremes import Extremes, extremes_of
+from speechrec.wav import PCM, Samples, decode_pcm, decode_usual, is_wav, wav_layout
 
 # Files above this size are decoded as they are read, so that only their samples are in memory.
 WHOLE_FILE_BYTES = 64 << 20
@@ -23,7 +24,6 @@ _READ_BYTES = 1 << 20
 
 MIN_SECONDS = 0.1
 SILENT_PEAK = 10 ** (-80 / 20)
-CLIPPED_LEVEL = 0.99
 CLIPPED_SHARE = 0.05
 
 Source = Path | str | bytes | BinaryIO
@@ -32,12 +32,14 @@ Source = Path | str | bytes | BinaryIO
 class Decoded(NamedTuple):
     """``samples``: (channels, frames) float32 as stored in the file, full scale = 1.
 
-    ``integer`` files cannot go past full scale.
+    ``integer`` files cannot go past full scale. ``extremes`` are those of the only channel, where
+    decoding found them in passing.
     """
 
     samples: Samples
     rate_hz: int
     integer: bool = False
+    extremes: Extremes | None = None
 
     @property
     def frames(self) -> int:
@@ -139,13 +141,11 @@ def check_usable_for_training(decoded: Decoded, *, name: str) -> None:
         raise AudioError(
             "too_short", f"{name}: expected at least {MIN_SECONDS} s, got {seconds:.3f} s"
         )
-    highest, lowest = samples.max(axis=1).tolist(), samples.min(axis=1).tolist()
+    extremes = [decoded.extremes] if decoded.extremes else list(map(extremes_of, samples))
     # Half the span, not the peak: a constant offset is silent too.
-    if max(high - low for high, low in zip(highest, lowest, strict=True)) / 2 < SILENT_PEAK:
+    if max(each.highest - each.lowest for each in extremes) / 2 < SILENT_PEAK:
         raise AudioError("silent", f"{name}: expected speech, found silence (below -80 dBFS)")
-    if max(max(highest), -min(lowest)) < CLIPPED_LEVEL:
-        return
-    share = float(np.mean(np.abs(samples) >= CLIPPED_LEVEL, axis=1).max())
+    share = max(each.clipped for each in extremes) / decoded.frames
     if share > CLIPPED_SHARE:
         raise AudioError(
             "clipped",
@@ -234,10 +234,13 @@ def _decode_bytes(data: bytes, name: str) -> Decoded:
         layout = wav_layout(data, name)
         limits.check_rate(layout.rate_hz, name)
         limits.check_length(layout.frames, layout.rate_hz, name, channels=layout.channels)
-        samples = decode_pcm(data, layout)
-        if samples is not None:
+        if usual := decode_usual(data, layout):
+            samples, extremes = usual
+            return Decoded(samples, layout.rate_hz, integer=True, extremes=extremes)
+        plain = decode_pcm(data, layout)
+        if plain is not None:
             integer = layout.tag == PCM
             if not integer:
-                limits.check_finite(samples, name)
-            return Decoded(samples, layout.rate_hz, integer=integer)
+                limits.check_finite(plain, name)
+            return Decoded(plain, layout.rate_hz, integer=integer)
     return Decoded(*sndfile.read_segment(io.BytesIO(data), name))

@@ -1,5 +1,6 @@
 """The command line: parses, calls one function, prints. Nothing heavy is imported up here."""
 
+import gc
 import json
 import os
 import signal
@@ -37,8 +38,10 @@ def _options(
 ) -> None:
     if version:
         from speechrec import __version__
+        from speechrec.compiled import native
 
-        typer.echo(f"speechrec {__version__}")
+        slower = "" if native else " (nothing is compiled, so it is slower; the README says why)"
+        typer.echo(f"speechrec {__version__}{slower}")
         raise typer.Exit
 
 
@@ -161,3 +164,6 @@ def main() -> None:
         # numpy says only how much it could not write.
         say(f"speechrec: {named}{error.strerror or f'{error} (is the disk full?)'}")
         sys.exit(1)
+    finally:
+        # Or else Python looks for cycles in everything once more before it ends.
+        gc.freeze()

@@ -13,13 +13,12 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from speechrec import store
+from speechrec import __version__, store
 from speechrec.config import UNKNOWN, sha256_json
 from speechrec.copy_shards import CopyJob, make_copies
 from speechrec.errors import DatasetError
@@ -107,7 +106,7 @@ def _key(training: FeatureSet, settings: AugmentConfig, noise: tuple[Stretch, ..
             "augment": dataclasses.asdict(settings),
             "noise": noise,
             "clips": clips.hexdigest(),
-            "version": version("speechrec"),
+            "version": __version__,
         }
     )
 

@@ -11,13 +11,12 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from speechrec import store
+from speechrec.compiled import native
 from speechrec.dataset import Plan, plan_dataset
 from speechrec.errors import DatasetError
 from speechrec.features import mel_filterbank
@@ -31,9 +30,6 @@ from speechrec.train_config import Config
 SHARD_CLIPS = 512
 
 Progress = Callable[[int, int], None]
-
-# What had a hand in the vectors; scipy only where it is installed.
-_TOOLS = ("speechrec", "numpy", "scipy", "soundfile", "soxr")
 
 
 def extract(
@@ -94,24 +90,26 @@ def _written(
     progress: Progress,
 ) -> ExtractSummary:
     """Finish a store from its shards, as workers make them."""
-    count = 0
+    count, versions = 0, dict[str, str]()
 
     def shards() -> Iterator[int]:
         """The numbers of the shards, each when it is on the disk."""
         nonlocal count
         done = 0
         for clips in made:
+            # While the workers go on, as all that is done with the shards.
+            versions.update(versions or _versions())
             done += clips
             progress(min(done, plan.expected_clips), plan.expected_clips)
             yield count
             count += 1
         progress(done, done)
 
-    # While the workers go on.
     summary = joined(partial, shards(), plan, strict=strict)
     _remove_shard_rows(partial, count)
     # Last: a folder without it is no store.
-    write_json(partial / store.INFO_NAME, _info(summary, config, plan.training_noise()))
+    info = _info(summary, config, plan.training_noise())
+    write_json(partial / store.INFO_NAME, info | {"versions": versions})
     return summary
 
 
@@ -175,5 +173,13 @@ def _info(summary: ExtractSummary, config: Config, noise: tuple[Stretch, ...]) -
         "parts": table,
         "speakers": summary.speakers,
         "skipped": dict(summary.faults),
-        "versions": {name: version(name) for name in _TOOLS if find_spec(name)},
+        "compiled": native is not None,
     }
+
+
+def _versions() -> dict[str, str]:
+    """Of what had a hand in the vectors."""
+    # Takes as long to load as several of our own modules.
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("speechrec", "numpy", "soundfile", "soxr")}

@@ -15,12 +15,17 @@ _MOST_SAMPLES = 1 << 28
 MIN_RATE_HZ, MAX_RATE_HZ = 4000, 768_000
 
 
-def check_regular(path: str | Path) -> None:
+def check_regular(path: str | Path, status: os.stat_result | None = None) -> None:
     """Refuse a pipe or a device, which would be waited for, or whose sound can be heard only once.
+
+    Args:
+        status: of the file, where it is known.
 
     Raises:
         AudioError: it is one, or there is no such file.
     """
+    if status and stat.S_ISREG(status.st_mode):
+        return
     if not stat.S_ISREG(_status(path).st_mode):
         raise AudioError("unreadable", f"{path}: expected a file, found a pipe or a device")
 

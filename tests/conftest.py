@@ -1,7 +1,7 @@
 """A small corpus of made-up words, and what the stages make of it, once for all tests."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
+from speechrec import mel_energy, placing, wav
+from speechrec.compiled import native
 from speechrec.config_toml import config_from_dict
 from speechrec.extract import extract
 from speechrec.run import RunResult, make_run
@@ -33,6 +35,18 @@ def speak(
     envelope = np.exp(-(((t - seconds / 2) / 0.18) ** 2))
     wave = 0.5 * rng.uniform(0.4, 1) * envelope * tone + 0.003 * rng.standard_normal(count)
     return wave.astype(np.float32)
+
+
+@pytest.fixture(scope="module", params=["compiled", "numpy"])
+def loops(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Tests that use this run twice: with the compiled loops, and with numpy in their place."""
+    if request.param == "compiled" and native is None:
+        pytest.skip("installed without a compiler")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "numpy":
+            for module in (mel_energy, placing, wav):
+                patch.setattr(module, "native", None)
+        yield request.param
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """The front end equals librosa's, whatever computes it."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import librosa
 import numpy as np
 import numpy.typing as npt
 import pytest
-import scipy.fftpack
 
 from speechrec.config import FeatureConfig
 from speechrec.features import (
@@ -15,8 +13,9 @@ from speechrec.features import (
     clip_features,
     librosa_filterbank,
     mel_filterbank,
-    packed_spectra,
 )
+
+pytestmark = pytest.mark.usefixtures("loops")
 
 Array = npt.NDArray[np.float32]
 CONFIG = FeatureConfig()
@@ -46,9 +45,27 @@ def oracle(wave: Array) -> npt.NDArray[np.float64]:
 
 @pytest.mark.parametrize("index", range(len(WAVES)))
 def test_features_are_librosa_log_mel(index: int) -> None:
-    """Every number is within 1e-4 of ln(librosa's mel energy + 1e-6), bands first."""
+    """Every number is within 1e-5 of ln(librosa's mel energy + 1e-6), bands first."""
     ours = clip_features(WAVES[index : index + 1], CONFIG).reshape(32, 32)
-    np.testing.assert_allclose(ours, oracle(WAVES[index]), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(ours, oracle(WAVES[index]), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("hz", [60, 200, 765, 3000])
+def test_what_is_soft_is_not_lost_beside_what_is_loud(hz: float) -> None:
+    """Bands with a ten thousand millionth of the energy of a tone are librosa's too."""
+    t = np.arange(RATE) / RATE
+    hiss = 3e-5 * np.random.default_rng(0).standard_normal(RATE)
+    wave = (0.9 * np.sin(2 * np.pi * hz * t) + hiss).astype(np.float32)
+    ours = clip_features(wave[np.newaxis], CONFIG).reshape(32, 32)
+    np.testing.assert_allclose(ours, oracle(wave), rtol=0, atol=1e-5)
+
+
+def test_float64_waves_are_not_misread() -> None:
+    """A clip of another precision gives what float32 gives."""
+    front_end = FrontEnd(CONFIG)
+    np.testing.assert_array_equal(
+        front_end.clip(WAVES[0].astype(np.float64)), front_end.clip(WAVES[0])
+    )
 
 
 def test_other_settings_are_librosa_too() -> None:
@@ -65,36 +82,14 @@ def test_other_settings_are_librosa_too() -> None:
     np.testing.assert_allclose(ours, np.log(energy + 1e-4)[:, :32], rtol=0, atol=1e-4)
 
 
-def test_numpy_and_scipy_agree() -> None:
-    """Which library computes the FFT does not show in the features."""
-    ours = FrontEnd(CONFIG)(WAVES)
-    scipys = FrontEnd(CONFIG, spectra=scipy_spectra)(WAVES)
-    np.testing.assert_allclose(ours, scipys, rtol=0, atol=1e-4)
-
-
-def scipy_spectra(frames: Array) -> Array:
-    """As `extract` has them."""
-    return scipy.fftpack.rfft(frames, overwrite_x=True)
-
-
-@pytest.mark.parametrize("window", [64, 65])
-def test_spectra_are_packed_as_fftpack_does(window: int) -> None:
-    """Every real and imaginary part stands where scipy's FFTPACK has it, odd lengths included."""
-    frames = np.random.default_rng(0).normal(size=(3, window)).astype(np.float32)
-    frames += 1  # so that there is something at 0 Hz
-    packed = packed_spectra(frames)
-    np.testing.assert_allclose(packed, scipy_spectra(frames.copy()), rtol=0, atol=1e-4)
-
-
-@pytest.mark.parametrize("spectra", [packed_spectra, scipy_spectra])
-def test_a_clip_does_not_depend_on_its_neighbours(spectra: Callable[[Array], Array]) -> None:
+def test_a_clip_does_not_depend_on_its_neighbours() -> None:
     """A batch gives each clip bit for bit what it gets alone and in any order."""
-    front_end = FrontEnd(CONFIG, spectra=spectra)
+    front_end = FrontEnd(CONFIG)
     batch = front_end(WAVES)
     assert batch.shape == (6, 1024)
     assert batch.dtype == np.float32
     for wave, row in zip(WAVES, batch, strict=True):
-        np.testing.assert_array_equal(FrontEnd(CONFIG, spectra=spectra)(wave[np.newaxis])[0], row)
+        np.testing.assert_array_equal(FrontEnd(CONFIG)(wave[np.newaxis])[0], row)
     np.testing.assert_array_equal(front_end(WAVES[::-1]), batch[::-1])
 
 

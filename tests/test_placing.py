@@ -21,6 +21,8 @@ from speechrec.placing import (
     off_centre,
 )
 
+pytestmark = pytest.mark.usefixtures("loops")
+
 Array = npt.NDArray[np.float32]
 CONFIG = FeatureConfig()
 AS_CUT = FeatureConfig(align="none")
