@@ -15,8 +15,9 @@ from typing import Any
 
 import psutil
 
-# What we start gets the user's own environment; what runs in this process gets one thread.
-USERS_ENVIRONMENT = dict(os.environ)
+# What we start gets the user's own environment, but compiles its modules once, as installed ones
+# are; what runs in this process gets one thread.
+USERS_ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 PACKAGES = (
     "speechrec", "numpy", "scipy", "soundfile", "soxr", "ai-edge-litert", "librosa", "numba",
