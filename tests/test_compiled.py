@@ -54,6 +54,19 @@ def test_mel_energies_are_numpys(
     np.testing.assert_allclose(np.log(ours + 1e-6), np.log(numpys + 1e-6), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("window_ms", [8, 16, 32, 64, 128])
+def test_every_frequency_is_in_its_place(window_ms: int, rng: np.random.Generator) -> None:
+    """Bin by bin the energies are those of numpy's FFT, 0 Hz and half the sample rate included."""
+    config = FeatureConfig(window_ms=window_ms, hop_ms=10)
+    wave = (0.3 + rng.standard_normal(config.sample_rate_hz)).astype(np.float32)
+    bins, window = config.bins, config.window_samples
+    out = np.empty((bins, 1), np.float32)
+    mel_energy.mel_energies(config, np.eye(bins, dtype=np.float32))(wave, out)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+    expected = np.abs(np.fft.rfft(wave[:window] * hann)) ** 2
+    np.testing.assert_allclose(out[:, 0], expected, rtol=1e-5, atol=1e-9)
+
+
 def test_a_band_without_weights_has_no_energy(rng: np.random.Generator) -> None:
     """Bands narrower than a bin are empty, and the others keep their numbers."""
     filterbank = librosa_filterbank(CONFIG)
