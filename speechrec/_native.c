@@ -4,7 +4,7 @@
  * Vectors of GCC and Clang. A frame's numbers come from its own samples in an order that nothing
  * changes, and the build forbids to round a product and a sum in one: so they are the same to the
  * last bit beside whatever frames, and on every processor that computes in the width it is told.
- * Spectra are of double precision: beside a loud vowel a soft hiss has a millionth of its energy.
+ * Spectra are of double precision: beside a loud vowel a soft hiss may have 1e-10 of its energy.
  */
 
 #define PY_SSIZE_T_CLEAN

@@ -105,8 +105,7 @@ def excess_energy(clip: Array, config: FeatureConfig) -> tuple[Array, float]:
     smooth = energy.copy()
     smooth[1:] += energy[:-1]
     smooth[:-1] += energy[1:]
-    quiet = count // 5
-    background = np.sort(smooth)[quiet]
+    background = np.sort(smooth)[count // 5]
     smooth -= 2 * background
     np.maximum(smooth, 0, out=smooth)
     return smooth, float(background)

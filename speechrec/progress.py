@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _progress(*, auto_refresh: bool = True) -> "Progress":
-    # Loading it takes as long as all that `extract` does with a few files.
+    # Not loaded where nobody sees a bar: that takes a while.
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -23,7 +23,6 @@ Samples = npt.NDArray[np.float32]
 # Programs that write to a pipe put a huge length into the header because they cannot go back.
 _STREAMED_SIZE = 0x7FFF0000
 
-
 _FULL_SCALE_16_BIT = 1 << 15
 _CLIPPED_16_BIT = math.ceil(CLIPPED_LEVEL * _FULL_SCALE_16_BIT)
 

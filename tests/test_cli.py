@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 from speechrec import __main__ as entry
 from speechrec import cli, cli_evaluate
 from speechrec.bundle import read_bundle
+from speechrec.compiled import native
 from speechrec.recognizer import Recognizer
 from speechrec.run import RunResult
 from speechrec.store import load_features, load_info
@@ -91,11 +92,16 @@ def words(corpus: Path) -> list[Path]:
 # Light commands, each in a process of its own.
 
 
-def test_version(tmp_path: Path) -> None:
-    """--version prints the version of the installed package."""
-    assert outside("--version", cwd=tmp_path) == Outcome(
-        0, f"speechrec {version('speechrec')}\n", ""
-    )
+@pytest.mark.parametrize("compiled", [True, False])
+def test_version(tmp_path: Path, compiled: bool) -> None:
+    """--version prints the version of the installed package, and whether nothing is compiled."""
+    if compiled and native is None:
+        pytest.skip("installed without a compiler")
+    hide = "" if compiled else "sys.modules['speechrec._native'] = None; "
+    code = f"import sys; {hide}from speechrec.cli import main; main()"
+    note = "" if compiled else " (nothing is compiled, so it is slower; the README says why)"
+    outcome = outside("--version", cwd=tmp_path, prefix=("-c", code))
+    assert outcome == Outcome(0, f"speechrec {version('speechrec')}{note}\n", "")
 
 
 def modules_after(*arguments: str | Path, cwd: Path) -> tuple[Outcome, set[str]]:
@@ -120,6 +126,15 @@ def test_predict_is_light(tmp_path: Path, recogniser_file: Path, words: list[Pat
     assert outcome.code == 0
     assert "rise" in outcome.out
     assert not modules & set(HEAVY)
+
+
+def test_extract_is_light(tmp_path: Path, corpus: Path) -> None:
+    """Extraction loads nothing of training's, and no bar where there is no terminal to show it."""
+    outcome, modules = modules_after(
+        "extract", corpus, "--out", tmp_path / "features", "--workers", "1", cwd=tmp_path
+    )
+    assert outcome.code == 0
+    assert not modules & {*HEAVY, "rich", "ai_edge_litert"}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["train", "--help"]])
