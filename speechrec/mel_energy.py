@@ -99,12 +99,21 @@ def _with_numpy(window: Wide, config: FeatureConfig, filterbank: Array) -> MelEn
     strides = (4 * config.hop_samples, 4)
     # Each bin's weight stands twice, for the squares of its real and imaginary parts.
     weights = np.repeat(filterbank, 2, axis=1)
+    # In halves, whose products are too small for several threads: these would round otherwise.
+    blocks = list[tuple[slice, slice, Array]]()
+    middle = len(weights) // 2
+    for bands in (slice(0, middle), slice(middle, len(weights))):
+        used = np.flatnonzero(weights[bands].any(axis=0)).tolist() or [0]
+        bins = slice(used[0], used[-1] + 1)
+        blocks.append((bands, bins, np.ascontiguousarray(weights[bands, bins])))
 
     def fill(wave: Array, out: Array) -> None:
         # Overlapping frames as a view, which refuses to reach past the wave's end.
         shape = (out.shape[1], len(window))
         frames: Array = np.ndarray(shape, dtype=np.float32, buffer=wave, strides=strides)
         parts = np.fft.rfft(frames * window).view(np.float64)
-        np.matmul(weights, np.square(parts, dtype=np.float32, casting="same_kind").T, out=out)
+        energies = np.square(parts, dtype=np.float32, casting="same_kind")
+        for bands, bins, block in blocks:
+            np.matmul(block, energies[:, bins].T, out=out[bands])
 
     return fill
