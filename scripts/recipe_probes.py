@@ -174,6 +174,9 @@ def averaged(
     average = _Average(keep)
     fill = band_statistics(training.x, bands=training.config.bands)[0]
     batches = Batches(training, answers(training), config, fill=fill)
-    model.fit(batches, epochs=config.epochs, callbacks=[average], shuffle=False, verbose=0)
+    model.fit(
+        batches.dataset(), steps_per_epoch=len(batches), epochs=config.epochs,
+        callbacks=[average], shuffle=False, verbose=0,
+    )  # fmt: skip
     model.set_weights(average.weights)
     return model

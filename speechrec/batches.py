@@ -1,10 +1,11 @@
 """What a training step is given: shuffled vectors, masked and mixed, with their answers."""
 
-from typing import Any
+import itertools
+from collections.abc import Iterator
 
-import keras
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from speechrec.config import FeatureConfig
 from speechrec.placing import awaited_frames, mirrored_frames
@@ -14,6 +15,8 @@ from speechrec.train_config import TrainConfig
 Array = npt.NDArray[np.float32]
 # Widest run of frames, and of bands, that a mask blanks.
 _WIDEST_MASK = 6
+# Batches that are ready before they are asked for.
+_PREFETCHED = 4
 
 
 def answers(features: FeatureSet, smoothing: float = 0.0) -> Array:
@@ -23,7 +26,7 @@ def answers(features: FeatureSet, smoothing: float = 0.0) -> Array:
     return one_hot * np.float32(1 - smoothing) + np.float32(smoothing / labels)
 
 
-class Batches(keras.utils.PyDataset):
+class Batches:
     """Shuffled batches of (vectors, answers).
 
     The order of an epoch and what is done to a batch depend on (seed, epoch, batch) alone.
@@ -33,31 +36,28 @@ class Batches(keras.utils.PyDataset):
         targets: (clips * views, labels) probabilities to answer, by the number of the vector; see
             `FeatureSet.rows`.
         fill: mean of each band, (bands,), for what is masked.
-        first_epoch: the epoch, from 0, to begin with.
     """
 
     def __init__(
-        self, features: FeatureSet, targets: Array, config: TrainConfig, *,
-        fill: Array, first_epoch: int = 0,
-    ) -> None:  # fmt: skip
-        super().__init__()
+        self, features: FeatureSet, targets: Array, config: TrainConfig, *, fill: Array
+    ) -> None:
         self._features, self._targets, self._config = features, targets, config
         self._fill = (fill - fill.mean()).astype(np.float32)
-        self._epoch = first_epoch
-        self._shuffle()
-
-    def _shuffle(self) -> None:
-        rng = np.random.default_rng((self._config.seed, self._epoch))
-        self._order = rng.permutation(len(self._targets))
 
     def __len__(self) -> int:
+        """Batches of an epoch."""
         return -(-len(self._targets) // self._config.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        size = self._config.batch_size
-        chosen = self._order[index * size : (index + 1) * size]
-        x, targets = self._features.rows(chosen), self._targets[chosen]
-        rng = np.random.default_rng((self._config.seed, self._epoch, index))
+    def epoch(self, number: int) -> Iterator[tuple[Array, Array]]:
+        """The batches of an epoch, numbered from 1; every vector once."""
+        seed, size = self._config.seed, self._config.batch_size
+        order = np.random.default_rng((seed, number)).permutation(len(self._targets))
+        for index in range(len(self)):
+            chosen = order[index * size : (index + 1) * size]
+            rng = np.random.default_rng((seed, number, index))
+            yield self._altered(rng, self._features.rows(chosen), self._targets[chosen])
+
+    def _altered(self, rng: np.random.Generator, x: Array, targets: Array) -> tuple[Array, Array]:
         if self._config.mirror_share:
             mirrored(rng, x, self._features.config, self._config.mirror_share)
         if self._config.mask_share:
@@ -66,9 +66,28 @@ class Batches(keras.utils.PyDataset):
             x, targets = mixed_up(rng, x, targets, self._config.mixup)
         return x, targets
 
-    def on_epoch_end(self) -> None:
-        self._epoch += 1
-        self._shuffle()
+    def dataset(self, first_epoch: int = 1) -> tf.data.Dataset:
+        """What Keras takes: one epoch after the other without an end, from that one on."""
+        signature = tuple(
+            tf.TensorSpec((None, width), tf.float32)
+            for width in (self._features.config.size, self._targets.shape[1])
+        )
+        batches = tf.data.Dataset.from_generator(
+            lambda: itertools.chain.from_iterable(map(self.epoch, itertools.count(first_epoch))),
+            output_signature=signature,
+        )
+        return untuned(batches.prefetch(_PREFETCHED))
+
+
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset without tf.data's own tuning.
+
+    The tuner's thread sleeps twice as long each time, a minute at last, and where it misses that
+    an iterator has come to its end, the training waits for it: up to as long as it has taken.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def mirrored(rng: np.random.Generator, x: Array, config: FeatureConfig, share: float) -> None:

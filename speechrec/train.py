@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from speechrec.batches import Array, Batches, answers
+from speechrec.batches import Array, Batches, answers, untuned
 from speechrec.checkpoint import Checkpoint, EpochRow
 from speechrec.errors import MissingExtraError, TrainingError
 from speechrec.model import band_statistics
@@ -88,16 +88,15 @@ def train(
         callbacks: list[keras.callbacks.Callback] = [recorder]
         if options.tensorboard:
             callbacks.append(keras.callbacks.TensorBoard(run / "tensorboard"))
+        fill = band_statistics(training.x, bands=training.config.bands)[0]
+        batches = Batches(training, targets, config, fill=fill)
+        known = tf.data.Dataset.from_tensor_slices((validation.x, answers(validation)))
         model.fit(
-            Batches(
-                training, targets, config,
-                fill=band_statistics(training.x, bands=training.config.bands)[0],
-                first_epoch=len(history),
-            ),
+            batches.dataset(first_epoch=len(history) + 1),
+            steps_per_epoch=len(batches),
             epochs=config.epochs,
             initial_epoch=len(history),
-            validation_data=(validation.x, answers(validation)),
-            validation_batch_size=BATCH_WITHOUT_GRADIENT,
+            validation_data=untuned(known.batch(BATCH_WITHOUT_GRADIENT)),
             callbacks=callbacks,
             # `Batches` shuffles; Keras would shuffle again, with a state that is not saved.
             shuffle=False,

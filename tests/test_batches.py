@@ -27,12 +27,14 @@ def noise(clips: int = 60, *, copies: int = 0, seed: int = 3) -> FeatureSet:
     return FeatureSet(x, y, LABELS, (), FeatureConfig(), altered)
 
 
-def batches_of(features: FeatureSet, config: TrainConfig = CONFIG, *, epoch: int = 0) -> Batches:
-    return Batches(features, answers(features), config, fill=FILL, first_epoch=epoch)
+def batches_of(features: FeatureSet, config: TrainConfig = CONFIG) -> Batches:
+    return Batches(features, answers(features), config, fill=FILL)
 
 
-def drawn(batches: Batches) -> list[tuple[Array, Array]]:
-    return [batches[index] for index in range(len(batches))]
+def drawn(
+    features: FeatureSet, config: TrainConfig = CONFIG, *, epoch: int = 1
+) -> list[tuple[Array, Array]]:
+    return list(batches_of(features, config).epoch(epoch))
 
 
 def rows_of(pairs: list[tuple[Array, Array]]) -> list[bytes]:
@@ -52,19 +54,19 @@ def test_every_vector_once_an_epoch(clips: int, size: int, copies: int) -> None:
     if features.copies is not None:
         everything += [*features.copies.reshape(-1, 1024).astype(np.float32)]
     order: dict[int, list[bytes]] = {}
-    batches = batches_of(features, config)
-    for epoch in range(3):
-        order[epoch] = rows_of(drawn(batches))
+    for epoch in (1, 2, 3):
+        batches = drawn(features, config, epoch=epoch)
+        assert len(batches) == len(batches_of(features, config))
+        order[epoch] = rows_of(batches)
         assert sorted(order[epoch]) == sorted(row.tobytes() for row in everything)
-        assert order[epoch] == rows_of(drawn(batches_of(features, config, epoch=epoch)))
-        batches.on_epoch_end()
-    assert order[0] != order[1] or clips < 10
+        assert order[epoch] == rows_of(drawn(features, config, epoch=epoch))
+    assert order[1] != order[2] or clips < 10
 
 
 def test_another_seed_another_order() -> None:
     """The order follows the seed, not the clips."""
     features = noise()
-    one, other = (rows_of(drawn(batches_of(features, with_settings(seed=n)))) for n in (5, 6))
+    one, other = (rows_of(drawn(features, with_settings(seed=n))) for n in (5, 6))
     assert one != other
     assert sorted(one) == sorted(other)
 
@@ -77,7 +79,7 @@ def test_vectors_and_answers_stay_together(copies: int) -> None:
     if features.copies is not None:
         for altered, y in zip(features.copies, features.y, strict=True):
             right |= {row.astype(np.float32).tobytes(): y for row in altered}
-    for x, y in drawn(batches_of(features, epoch=4)):
+    for x, y in drawn(features, epoch=4):
         for row, one_hot in zip(x, y, strict=True):
             assert one_hot.sum() == 1
             assert right[row.tobytes()] == one_hot.argmax()
@@ -86,15 +88,28 @@ def test_vectors_and_answers_stay_together(copies: int) -> None:
 def test_what_is_done_to_a_batch_follows_seed_epoch_and_batch() -> None:
     """Masks and mixtures are the same again after a restart, and others in the next epoch."""
     config, features = with_settings(mask_share=0.5, mixup=0.4), noise(copies=1)
-    batches = batches_of(features, config)
-    first = drawn(batches)
-    again = [batches[index] for index in reversed(range(len(batches)))][::-1]
+    first, again, next_epoch = (drawn(features, config, epoch=epoch) for epoch in (1, 1, 2))
     for (x, y), (same_x, same_y) in zip(first, again, strict=True):
         np.testing.assert_array_equal(x, same_x)
         np.testing.assert_array_equal(y, same_y)
-    batches.on_epoch_end()
-    assert rows_of(drawn(batches)) == rows_of(drawn(batches_of(features, config, epoch=1)))
-    assert rows_of(drawn(batches)) != rows_of(first)
+    assert rows_of(next_epoch) != rows_of(first)
+
+
+@pytest.mark.parametrize("first", [1, 3])
+def test_keras_is_given_epoch_after_epoch(first: int) -> None:
+    """The dataset is all batches of one epoch, then those of the next, from the wanted one on."""
+    config, features = with_settings(mask_share=0.5, mixup=0.4), noise(copies=1)
+    batches = batches_of(features, config)
+    given = batches.dataset(first).take(2 * len(batches)).as_numpy_iterator()
+    wanted = [*drawn(features, config, epoch=first), *drawn(features, config, epoch=first + 1)]
+    for (x, y), (wanted_x, wanted_y) in zip(given, wanted, strict=True):
+        np.testing.assert_array_equal(x, wanted_x)
+        np.testing.assert_array_equal(y, wanted_y)
+
+
+def test_no_epoch_waits_for_the_tuner_of_its_input() -> None:
+    """tf.data's tuning is off: where its thread oversleeps, training stands still."""
+    assert batches_of(noise()).dataset().options().autotune.enabled is False
 
 
 def test_the_vectors_themselves_are_never_changed() -> None:
@@ -102,7 +117,7 @@ def test_the_vectors_themselves_are_never_changed() -> None:
     features = noise(copies=2)
     assert features.copies is not None
     before, altered = features.x.copy(), features.copies.copy()
-    drawn(batches_of(features, with_settings(mask_share=1.0, mixup=1.0)))
+    drawn(features, with_settings(mask_share=1.0, mixup=1.0))
     np.testing.assert_array_equal(features.x, before)
     np.testing.assert_array_equal(features.copies, altered)
 
@@ -204,7 +219,7 @@ def test_batches_blank_with_what_is_usual_in_a_band() -> None:
     """The fill is given as the mean of each band; only how they differ from one another counts."""
     features, config = noise(64), with_settings(mask_share=1.0, batch_size=64)
     one, other = (
-        Batches(features, answers(features), config, fill=FILL + shift)[0][0]
+        next(Batches(features, answers(features), config, fill=FILL + shift).epoch(1))[0]
         for shift in (np.float32(0), np.float32(-9))
     )
     np.testing.assert_allclose(one, other, atol=1e-5)
@@ -240,7 +255,7 @@ def test_batches_mirror() -> None:
     """With `mirror_share`, rows of a batch are mirrored; the stored vectors stay as they are."""
     features, config = noise(64, copies=1), with_settings(mirror_share=1.0, batch_size=64)
     kept = features.x.copy()
-    for x, _ in drawn(batches_of(features, config)):
+    for x, _ in drawn(features, config):
         assert all(map(mirrored_at_the_end, x))
     np.testing.assert_array_equal(features.x, kept)
 
@@ -267,9 +282,9 @@ def test_mixtures_are_of_two_rows(alpha: float) -> None:
 def test_batches_mix_answers_too() -> None:
     """With mixup, the answers of a batch are shares of two labels; without, labels."""
     features = noise(64)
-    for x, y in drawn(batches_of(features, with_settings(mixup=1.0))):
+    for x, y in drawn(features, with_settings(mixup=1.0)):
         np.testing.assert_allclose(y.sum(axis=1), 1, atol=1e-5)
         assert ((y > 0.01) & (y < 0.99)).any()
         assert not {row.tobytes() for row in x} & {row.tobytes() for row in features.x}
-    for _, y in drawn(batches_of(features)):
+    for _, y in drawn(features):
         assert set(np.unique(y)) == {0.0, 1.0}
