@@ -73,7 +73,7 @@ def _residual_blocks(hidden: keras.KerasTensor, config: ModelConfig) -> keras.Ke
     A small ResNet (He et al. 2016) with average pooling on the way round a halving block (He et
     al. 2019, "bag of tricks", ResNet-D).
     """
-    hidden = _conv(hidden, config.filters[0], 5, strides=2, name="stem")
+    hidden = _conv(hidden, config.filters[0], 5, strides=config.stem_strides, name="stem")
     hidden = _activation(hidden, config, "stem")
     for number, filters in enumerate(config.filters, 1):
         for block in range(1, _BLOCKS + 1):
@@ -96,7 +96,12 @@ _BLOCKS = 2
 
 
 def _conv(
-    hidden: keras.KerasTensor, filters: int, size: int, *, name: str, strides: int = 1
+    hidden: keras.KerasTensor,
+    filters: int,
+    size: int,
+    *,
+    name: str,
+    strides: int | tuple[int, int] = 1,
 ) -> keras.KerasTensor:
     return layers.Conv2D(
         filters, size, strides=strides, padding="same", use_bias=False, name=f"{name}_conv"

@@ -62,6 +62,8 @@ class ModelConfig:
     filters: tuple[int, ...] = ()
     widths: tuple[int, ...] = (512, 256, 128, 64)
     dropout: tuple[float, ...] = (0.5, 0.5, 0.5, 0.5)
+    # Bands and frames from one place of a residual network's first convolution to the next.
+    stem_strides: tuple[int, int] = (2, 2)
     batch_norm: bool = False
     # The mean of the vector, which is how loud the clip is, as the first thing taken away.
     remove_level: bool = False
@@ -89,6 +91,10 @@ class ModelConfig:
         require(
             self.kind != "resnet" or not self.widths,
             f"model.widths: a {self.kind} network got {self.widths}",
+        )
+        require(
+            len(self.stem_strides) == 2 and all(1 <= stride <= 8 for stride in self.stem_strides),
+            f"model.stem_strides: expected two numbers from 1 to 8, got {self.stem_strides}",
         )
 
 

@@ -1,5 +1,6 @@
 """The networks are layer for layer what their settings say."""
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -204,6 +205,17 @@ def test_resnet_parameters() -> None:
     kernels = 25 * 4 + 4 * 9 * 4 * 4 + 9 * 4 * 6 + 3 * 9 * 6 * 6 + 4 * 6
     norms = 2 * (4 + 4 * 4 + 4 * 6)
     assert parameters(build_model(RESNET, 5)) == kernels + norms + (6 + 1) * 5
+
+
+@pytest.mark.parametrize("strides", [(2, 1), (1, 1), (1, 2), (3, 2)])
+def test_resnet_stem_passes_over_bands_and_frames(strides: tuple[int, int]) -> None:
+    """The first convolution leaves every n-th band and every m-th frame; all after it halve."""
+    model = build_model(replace(RESNET, stem_strides=strides), 5)
+    bands, frames = (math.ceil(32 / stride) for stride in strides)
+    assert model.get_layer("block_1_2").output.shape[1:] == (bands, frames, 4)
+    halved = math.ceil(bands / 2), math.ceil(frames / 2)
+    assert model.get_layer("block_2_2").output.shape[1:] == (*halved, 6)
+    assert parameters(model) == parameters(build_model(RESNET, 5))
 
 
 def test_resnet_blocks_pass_their_input_on() -> None:
