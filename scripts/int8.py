@@ -27,9 +27,7 @@ def main() -> None:
         model = keras.models.load_model(run / "model.keras")
         contents = [to_tflite(model, probe, int8=int8) for int8 in (False, True)]
         answers = [
-            Network(content, labels=len(testing.labels), dropout=())
-            .scores(testing.x)
-            .argmax(axis=1)
+            Network(content, labels=len(testing.labels)).scores(testing.x).argmax(axis=1)
             for content in contents
         ]
         plain, small = (100 * float(np.mean(each == testing.y)) for each in answers)

@@ -61,7 +61,7 @@ def write_recogniser(
 
 def _calibration(content: bytes, validation: FeatureSet, config: Config) -> Calibration:
     """From the scores of the exported network, which are those that ship."""
-    network = Network(content, labels=len(validation.labels), dropout=())
+    network = Network(content, labels=len(validation.labels))
     return calibrate(
         network.scores(validation.x), validation.y, validation.labels,
         refused=config.export.unknown_refused,
@@ -74,7 +74,7 @@ def _stream_network(
     """The teacher as streams ask it, and what the manifest says of it."""
     model = load_teacher(*taught_by)
     content = to_tflite(model, validation.x[:_PROBE_CLIPS], int8=config.export.int8)
-    network = Network(content, labels=len(validation.labels), dropout=())
+    network = Network(content, labels=len(validation.labels), delegated=True)
     posteriors = network.scores(validation.x)
     temperature = fit_temperature(posteriors, validation.y) if config.export.calibrate else 1.0
     about = {

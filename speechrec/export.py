@@ -188,7 +188,7 @@ def _refuse_drift(
     model: keras.Model, content: bytes, probe: npt.NDArray[np.float32], *, int8: bool
 ) -> None:
     wanted = np.asarray(model(probe, training=False))
-    got = Network(content, labels=wanted.shape[1], dropout=()).scores(probe)
+    got = Network(content, labels=wanted.shape[1]).scores(probe)
     if int8:
         differing = float(np.mean(wanted.argmax(axis=1) != got.argmax(axis=1)))
         if not differing <= INT8_TOLERANCE:

@@ -1,11 +1,13 @@
 """The exported network in LiteRT: features to posteriors, with dropout where it is asked for."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from speechrec.errors import BundleError, SpeechrecError
 from speechrec.features import Array
+from speechrec.quiet import native_chatter_hidden
 
 PREDICT_SIGNATURE, DROPOUT_SIGNATURE = "predict", "dropout"
 
@@ -18,36 +20,43 @@ def mask_name(index: int) -> str:
 class Network:
     """The exported network in LiteRT; one clip a run, so a clip's scores never depend on others.
 
+    Args:
+        delegated: to LiteRT's default delegate, XNNPACK where there is one. A third of the time for
+            convolutions, nothing gained with few or dense layers.
+
     Raises:
         BundleError: the model cannot be loaded or has other inputs or outputs than promised.
     """
 
     def __init__(
-        self, content: bytes, *, labels: int, dropout: tuple[tuple[float, tuple[int, ...]], ...]
+        self,
+        content: bytes,
+        *,
+        labels: int,
+        dropout: tuple[tuple[float, tuple[int, ...]], ...] = (),
+        delegated: bool = False,
     ) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
         self._dropout = dropout
-        try:
-            # The default delegate costs more to set up than it saves on a hundred clips, and
-            # announces itself on standard error.
-            self._interpreter = Interpreter(
-                model_content=content,
-                num_threads=1,
-                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        # The delegate announces itself.
+        with native_chatter_hidden() if delegated else nullcontext():
+            try:
+                self._interpreter = _interpreter(content, delegated=delegated)
+                self._predict = self._predict_runner(labels)
+                # Some damage shows only at the first run.
+                self._predict(x=np.zeros((1, 1024), dtype=np.float32))
+                self._masked = self._masked_runner() if dropout else None
+            except (ValueError, RuntimeError, KeyError, TypeError) as error:
+                raise BundleError(_damage(error)) from error
+
+    def _predict_runner(self, labels: int) -> Any:
+        runner = self._interpreter.get_signature_runner(PREDICT_SIGNATURE)
+        shape = runner.get_input_details()["x"]["shape"].tolist()
+        out = runner.get_output_details()["scores"]["shape"].tolist()
+        if shape != [1, 1024] or out != [1, labels]:
+            raise BundleError(
+                f"expected a network from [1, 1024] to [1, {labels}], got {shape} to {out}"
             )
-            self._predict = self._interpreter.get_signature_runner(PREDICT_SIGNATURE)
-            shape = self._predict.get_input_details()["x"]["shape"].tolist()
-            out = self._predict.get_output_details()["scores"]["shape"].tolist()
-            if shape != [1, 1024] or out != [1, labels]:
-                raise BundleError(
-                    f"expected a network from [1, 1024] to [1, {labels}], got {shape} to {out}"
-                )
-            # Some damage shows only at the first run.
-            self._predict(x=np.zeros((1, 1024), dtype=np.float32))
-            self._masked = self._masked_runner() if dropout else None
-        except (ValueError, RuntimeError, KeyError, TypeError) as error:
-            raise BundleError(_damage(error)) from error
+        return runner
 
     def _masked_runner(self) -> Any:
         runner = self._interpreter.get_signature_runner(DROPOUT_SIGNATURE)
@@ -82,6 +91,15 @@ class Network:
                 # Loading runs the other signature only.
                 raise BundleError(_damage(error)) from error
         return np.concatenate(rows)
+
+
+def _interpreter(content: bytes, *, delegated: bool) -> Any:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    resolver = (
+        OpResolverType.AUTO if delegated else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    return Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=resolver)
 
 
 def _damage(error: Exception) -> str:

@@ -111,7 +111,7 @@ class Recognizer:
         # Not before it is asked: single clips never ask it.
         if self._stream_model is None:
             return None
-        return Network(self._stream_model, labels=len(self.labels), dropout=())
+        return Network(self._stream_model, labels=len(self.labels), delegated=True)
 
     def predict(self, wave: Array) -> Prediction:
         """What is said in a wave of any length: the second around its loudest part decides."""

@@ -1,5 +1,7 @@
 """What is exported is the same function as the Keras model, or is not exported."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -164,7 +166,7 @@ def test_same_posteriors(
 ) -> None:
     """Every kind of network gives in LiteRT what it gives in Keras."""
     model = small(rng, x, **settings)
-    network = Network(to_tflite(model, x), labels=LABELS, dropout=())
+    network = Network(to_tflite(model, x), labels=LABELS)
     np.testing.assert_allclose(network.scores(x), np.asarray(model(x)), atol=1e-5)
 
 
@@ -274,6 +276,33 @@ def test_equal_models_give_equal_bytes(
 ) -> None:
     """Converting the same weights twice gives a network of the same posteriors, bit for bit."""
     model = small(rng, x)
-    once, twice = (Network(to_tflite(model, x), labels=LABELS, dropout=()) for _ in range(2))
+    once, twice = (Network(to_tflite(model, x), labels=LABELS) for _ in range(2))
     np.testing.assert_array_equal(once.scores(x), twice.scores(x))
     assert read_bundle(run.recogniser).model[4:8] == b"TFL3"
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_delegated_networks_answer_alike(
+    rng: np.random.Generator, x: npt.NDArray[np.float32], int8: bool
+) -> None:
+    """XNNPACK's posteriors are those of the plain network but for rounding, in any order."""
+    content = to_tflite(small(rng, x, **RESNET), x, int8=int8)
+    plain, delegated = (Network(content, labels=LABELS, delegated=each) for each in (False, True))
+    scores = delegated.scores(x)
+    np.testing.assert_allclose(scores, plain.scores(x), atol=0.02 if int8 else 1e-5)
+    np.testing.assert_array_equal(delegated.scores(x[::-1]), scores[::-1])
+
+
+def test_a_delegate_does_not_announce_itself(
+    rng: np.random.Generator, x: npt.NDArray[np.float32], tmp_path: Path
+) -> None:
+    """What is heard in a stream is all that a user sees."""
+    path = tmp_path / "network.tflite"
+    path.write_bytes(to_tflite(small(rng, x, **RESNET), x))
+    code = (
+        "import sys, numpy, pathlib; from speechrec.network import Network; "
+        "content = pathlib.Path(sys.argv[1]).read_bytes(); "
+        f"Network(content, labels={LABELS}, delegated=True).scores(numpy.zeros((1, 1024)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
