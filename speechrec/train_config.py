@@ -49,6 +49,9 @@ class AugmentConfig:
             )
 
 
+_STEM_STRIDES = (2, 2)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
     """The network between 1024 numbers and the posteriors.
@@ -63,7 +66,7 @@ class ModelConfig:
     widths: tuple[int, ...] = (512, 256, 128, 64)
     dropout: tuple[float, ...] = (0.5, 0.5, 0.5, 0.5)
     # Bands and frames from one place of a residual network's first convolution to the next.
-    stem_strides: tuple[int, int] = (2, 2)
+    stem_strides: tuple[int, int] = _STEM_STRIDES
     batch_norm: bool = False
     # The mean of the vector, which is how loud the clip is, as the first thing taken away.
     remove_level: bool = False
@@ -95,6 +98,10 @@ class ModelConfig:
         require(
             len(self.stem_strides) == 2 and all(1 <= stride <= 8 for stride in self.stem_strides),
             f"model.stem_strides: expected two numbers from 1 to 8, got {self.stem_strides}",
+        )
+        require(
+            self.kind == "resnet" or self.stem_strides == _STEM_STRIDES,
+            f"model.stem_strides: a {self.kind} network got {self.stem_strides}",
         )
 
 

@@ -161,6 +161,7 @@ def test_a_bound_inside_the_teacher_names_the_teacher(key: str, value: object) -
         ({"model": {"kind": "resnet", "dropout": [0.1, 0.1]}}, "expected 1 rates, one a layer"),
         ({"model": {"kind": "resnet", "stem_strides": [2]}}, "expected two numbers from 1 to 8"),
         ({"model": {"kind": "resnet", "stem_strides": [2, 0]}}, "from 1 to 8, got (2, 0)"),
+        ({"model": {"stem_strides": [2, 1]}}, "a dense network got (2, 1)"),
         ({"augment": {"least_snr_db": 31}}, "expected least_snr_db and most_snr_db from -200"),
         ({"augment": {"most_snr_db": 201}}, "least_snr_db and most_snr_db from -200 to 200"),
         ({"augment": {"least_gain_db": -201}}, "least_gain_db and most_gain_db from -200 to 200"),
