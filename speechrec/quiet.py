@@ -3,8 +3,12 @@
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+
+# Standard error is one for all threads: who diverts it must give it back before another diverts it.
+_DIVERTING = threading.RLock()
 
 
 @contextmanager
@@ -13,13 +17,15 @@ def native_chatter_hidden() -> Iterator[None]:
 
     TensorFlow logs its start and each conversion before any setting of its own can take effect.
     """
-    try:
-        sys.stderr.flush()
-        saved = os.dup(2)
-    except (OSError, AttributeError):
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
+    with _DIVERTING, ExitStack() as stack:
+        try:
+            sys.stderr.flush()
+            # Where nothing can be written, chatter is no reason to stop.
+            held = stack.enter_context(tempfile.TemporaryFile())
+            saved = os.dup(2)
+        except (OSError, AttributeError):
+            yield
+            return
         os.dup2(held.fileno(), 2)
         try:
             yield
