@@ -44,7 +44,7 @@ class Microphone:
                 finished_callback=self._ended,
             )  # fmt: skip
         except (self._sounddevice.PortAudioError, ValueError) as error:
-            raise AudioError("unreadable", f"microphone: cannot be opened: {error}") from error
+            raise _not_opened(error) from error
 
     def _rate(self, number: int | None) -> int:
         try:
@@ -75,7 +75,11 @@ class Microphone:
             self._blocks.put_nowait(None)
 
     def __enter__(self) -> Self:
-        self._stream.start()
+        try:
+            self._stream.start()
+        except self._sounddevice.PortAudioError as error:
+            self._stream.close()
+            raise _not_opened(error) from error
         return self
 
     def __exit__(
@@ -146,12 +150,21 @@ def _device_number(sounddevice: ModuleType, device: str | None) -> int | None:
     return (exact or found)[0]
 
 
+def _not_opened(error: Exception) -> AudioError:
+    return AudioError("unreadable", f"microphone: cannot be opened: {error}")
+
+
 def _sounddevice() -> ModuleType:
     try:
         import sounddevice
     except ModuleNotFoundError as error:
         raise MissingExtraError("speechrec listen", "mic", error.name) from error
-    except OSError as error:
+    except Exception as error:
+        # PortAudio starts as it is imported; where it cannot, there is no class of errors yet.
+        if type(error).__name__ == "PortAudioError":
+            raise _not_opened(error) from error
+        if not isinstance(error, OSError):
+            raise
         raise AudioError(
             "unreadable",
             f"microphone: {error}; install PortAudio (Debian, Ubuntu: apt install libportaudio2)",

@@ -192,17 +192,39 @@ def test_a_device_that_is_in_use(device: ModuleType, monkeypatch: pytest.MonkeyP
         Microphone(None, sample_rate_hz=16_000)
 
 
+def test_a_device_that_does_not_start(device: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that opens and then refuses is closed, and its complaint is one line."""
+    closed = []
+
+    def refuse(self: FakeStream) -> None:
+        raise device.PortAudioError("Device or resource busy")
+
+    monkeypatch.setattr(FakeStream, "start", refuse)
+    monkeypatch.setattr(FakeStream, "close", lambda self: closed.append(self))
+    with (
+        pytest.raises(AudioError, match="resource busy"),
+        Microphone(None, sample_rate_hz=16_000),
+    ):
+        pass
+    assert closed == [FakeStream.last]
+
+
+# As sounddevice's own, which no one can import where its module raises it.
+PortAudioError = type("PortAudioError", (Exception,), {})
+
+
 @pytest.mark.parametrize(
     ("problem", "error", "message"),
     [
         (ModuleNotFoundError("none", name="sounddevice"), MissingExtraError, r"speechrec\[mic\]"),
         (OSError("PortAudio library not found"), AudioError, "libportaudio2"),
+        (PortAudioError("Error initializing PortAudio"), AudioError, "Error initializing"),
     ],
 )
 def test_what_to_install(
     monkeypatch: pytest.MonkeyPatch, problem: Exception, error: type[Exception], message: str
 ) -> None:
-    """Without sounddevice, or without PortAudio, the message says what to install."""
+    """Without sounddevice, or PortAudio, or sound at all, the message says what is missing."""
     plain = builtins.__import__
 
     def without(name: str, *rest: Any, **options: Any) -> Any:
