@@ -4,6 +4,7 @@ The clips are unknown words to the next `extract --unknown` and `train`: hard ne
 (Sung & Poggio 1998).
 """
 
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from speechrec.negatives import Negative, Tally, scored_events
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
 from speechrec.sndfile import write_wav
+
+# Bytes; a name on a disk may have 255.
+_LONGEST_SPEAKER = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,18 @@ def mine(
     with new_folder(out) as folder:
         for found in scored_events(recognizer, negatives, tally, progress=progress):
             if found.confidence >= least:
-                name = f"{found.speaker}_nohash_{written[found.speaker]}.wav"
+                # Some disks take names that differ in case for the same.
+                of_speaker = found.speaker.casefold()
+                name = f"{_short(found.speaker)}_nohash_{written[of_speaker]}.wav"
                 write_wav(folder / name, found.event.clip, recognizer.config.sample_rate_hz)
-                written[found.speaker] += 1
+                written[of_speaker] += 1
                 taken[found.label] += 1
     return Mined(dict(taken), tally.seconds, tuple(tally.faults))
+
+
+def _short(speaker: str) -> str:
+    """The speaker, or its beginning and a checksum where the clip's name would get too long."""
+    encoded = speaker.encode()
+    if len(encoded) <= _LONGEST_SPEAKER:
+        return speaker
+    return f"{encoded[:_LONGEST_SPEAKER].decode(errors='ignore')}-{zlib.crc32(encoded):08x}"

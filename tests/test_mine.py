@@ -60,6 +60,26 @@ def most_like(recognizer: Recognizer, event: Event) -> tuple[float, str]:
     return confidence, label
 
 
+def test_speakers_with_long_and_similar_names(
+    glides: Recognizer, talks: Path, tmp_path: Path
+) -> None:
+    """Names as long as a disk takes are shortened, and stay apart; so do those of other case."""
+    wave, _ = soundfile.read(talks / "t1-bob-x.wav")
+    folder = tmp_path / "talks"
+    folder.mkdir()
+    long = "あ" * 83
+    names = [long + "1", long + "2", "Bob", "bob"]
+    for name in names:
+        soundfile.write(folder / f"{name}.wav", wave, RATE)
+    once = len(events_of(glides, folder / "bob.wav"))
+    mine(glides, find_negatives(folder), tmp_path / "out", least=0)
+    clips = [path.name for path in (tmp_path / "out").iterdir()]
+    assert len({clip.casefold() for clip in clips}) == len(names) * once > 0
+    speakers = {clip.rpartition("_nohash_")[0] for clip in clips}
+    assert len(speakers) == len(names)
+    assert {"Bob", "bob"} < speakers
+
+
 @pytest.mark.parametrize("least", [0.0, 0.5])
 def test_clips_are_what_the_network_was_asked_about(
     glides: Recognizer, talks: Path, tmp_path: Path, least: float
