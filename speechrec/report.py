@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from speechrec.errors import MissingExtraError
 from speechrec.evaluate import Report
 from speechrec.files import replacing
+from speechrec.recording import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,11 +74,13 @@ def page(title: str, text: str, pictures: Sequence[tuple[str, "Figure"]]) -> str
         f"<figcaption>{name}</figcaption></figure>"
         for name, figure in pictures
     )
+    # Names of files stand in both, and may be no text.
+    title, text = (html.escape(printable(each)) for each in (title, text))
     return (
         '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
-        f"<title>{html.escape(title)}</title>\n"
-        f"<style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n"
-        f"<pre>{html.escape(text)}</pre>\n{images}\n</html>\n"
+        f"<title>{title}</title>\n"
+        f"<style>{_STYLE}</style>\n<h1>{title}</h1>\n"
+        f"<pre>{text}</pre>\n{images}\n</html>\n"
     )
 
 

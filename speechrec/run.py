@@ -22,6 +22,7 @@ from speechrec.errors import TrainingError
 from speechrec.evaluate import Report
 from speechrec.files import locked, replacing, write_json, write_text
 from speechrec.recorder import TrainOptions
+from speechrec.recording import is_utf8, printable
 from speechrec.teacher import own_teacher, soft_answers
 from speechrec.train import TrainResult, finish, train
 from speechrec.train_config import Config
@@ -122,9 +123,14 @@ def _named(run: Path) -> Path:
     """The run folder with a name, which its recogniser gets: `.` has none.
 
     Raises:
-        TrainingError: it is a file, or a folder of something else.
+        TrainingError: it is a file, or a folder of something else, or its name cannot be written.
     """
     run = run if run.name not in ("", "..") else run.resolve()
+    if not is_utf8(run.name):
+        raise TrainingError(
+            f"{printable(run.name)}: expected a name in UTF-8, which the recogniser gets; choose "
+            "another --out"
+        )
     is_other = (run.exists() or run.is_symlink()) and not run.is_dir()
     names = {path.name for path in run.iterdir()} if run.is_dir() else set[str]()
     if is_other or (names & _OTHERS and not names & _SIGNS):

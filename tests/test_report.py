@@ -117,6 +117,12 @@ def test_page_escapes_names() -> None:
     assert "".join(page.data).count(NASTY) == 3
 
 
+def test_page_of_names_that_are_no_text() -> None:
+    """A recogniser or a folder with bytes that are not UTF-8 in its name can be reported on."""
+    page = to_html(REPORT, title="run \udcff")
+    assert page.encode().count(b"run \\xff") == 2
+
+
 def test_page_has_the_text() -> None:
     """The page holds the same figures as the text."""
     assert to_text(REPORT) in "".join(Page(to_html(REPORT, title="a run")).data)

@@ -461,6 +461,15 @@ def test_a_folder_of_something_else_is_no_run(
     assert (everything(run) if run.is_dir() else {}) == before
 
 
+def test_a_name_that_is_no_text_is_refused_before_the_training(
+    tmp_path: Path, feature_store: Path, tiny_config: Config
+) -> None:
+    """The recogniser gets the name of its run, so that has to be one."""
+    with pytest.raises(TrainingError, match=r"run\\xff: expected a name in UTF-8"):
+        make_run(feature_store, tmp_path / "run\udcff", tiny_config)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_log_of_ones_own_may_lie_in_a_run(
     tmp_path: Path, feature_store: Path, tiny_config: Config
 ) -> None:
