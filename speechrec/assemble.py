@@ -73,7 +73,7 @@ def _stream_network(
 ) -> tuple[bytes, dict[str, Any]]:
     """The teacher as streams ask it, and what the manifest says of it."""
     model = load_teacher(*taught_by)
-    content = to_tflite(model, validation.x[:_PROBE_CLIPS], int8=config.export.int8)
+    content = to_tflite(model, validation.x[:_PROBE_CLIPS], int8=config.export.int8, delegated=True)
     network = Network(content, labels=len(validation.labels), delegated=True)
     posteriors = network.scores(validation.x)
     temperature = fit_temperature(posteriors, validation.y) if config.export.calibrate else 1.0

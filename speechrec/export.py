@@ -41,7 +41,13 @@ def dropout_shapes(model: keras.Model) -> list[dict[str, Any]]:
     ]
 
 
-def to_tflite(model: keras.Model, probe: npt.NDArray[np.float32], *, int8: bool = False) -> bytes:
+def to_tflite(
+    model: keras.Model,
+    probe: npt.NDArray[np.float32],
+    *,
+    int8: bool = False,
+    delegated: bool = False,
+) -> bytes:
     """Convert to TensorFlow Lite with one signature for prediction and one for MC dropout.
 
     ``predict`` holds no dropout and no random operation. ``dropout`` multiplies by a mask where the
@@ -51,6 +57,7 @@ def to_tflite(model: keras.Model, probe: npt.NDArray[np.float32], *, int8: bool 
     Args:
         probe: (clips, 1024) feature vectors on which both must give the same posteriors.
         int8: keep the weights as 8-bit integers.
+        delegated: it will be asked as such a `Network`.
 
     Raises:
         TrainingError: the exported scores differ from Keras by more than `TOLERANCE`, or the
@@ -69,7 +76,8 @@ def to_tflite(model: keras.Model, probe: npt.NDArray[np.float32], *, int8: bool 
         if int8:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         content: bytes = converter.convert()
-    _refuse_drift(model, content, probe, int8=int8)
+    network = Network(content, labels=model.output_shape[1], delegated=delegated)
+    _refuse_drift(model, network, probe, int8=int8)
     return content
 
 
@@ -185,10 +193,9 @@ def _named(frozen: Any) -> Any:
 
 
 def _refuse_drift(
-    model: keras.Model, content: bytes, probe: npt.NDArray[np.float32], *, int8: bool
+    model: keras.Model, network: Network, probe: npt.NDArray[np.float32], *, int8: bool
 ) -> None:
-    wanted = np.asarray(model(probe, training=False))
-    got = Network(content, labels=wanted.shape[1]).scores(probe)
+    wanted, got = np.asarray(model(probe, training=False)), network.scores(probe)
     if int8:
         differing = float(np.mean(wanted.argmax(axis=1) != got.argmax(axis=1)))
         if not differing <= INT8_TOLERANCE:

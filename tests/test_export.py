@@ -299,10 +299,38 @@ def test_a_delegate_does_not_announce_itself(
     """What is heard in a stream is all that a user sees."""
     path = tmp_path / "network.tflite"
     path.write_bytes(to_tflite(small(rng, x, **RESNET), x))
-    code = (
-        "import sys, numpy, pathlib; from speechrec.network import Network; "
-        "content = pathlib.Path(sys.argv[1]).read_bytes(); "
-        f"Network(content, labels={LABELS}, delegated=True).scores(numpy.zeros((1, 1024)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=True)
-    assert (done.stdout, done.stderr) == (b"", b"")
+
+    def said(before: str = "pass") -> bytes:
+        code = (
+            f"import sys, contextlib, numpy, pathlib; from speechrec import network; {before}; "
+            "content = pathlib.Path(sys.argv[1]).read_bytes(); "
+            f"asked = network.Network(content, labels={LABELS}, delegated=True); "
+            "asked.scores(numpy.zeros((1, 1024)))"
+        )
+        command = [sys.executable, "-c", code, path]
+        return subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True
+        ).stdout
+
+    assert b"XNNPACK" in said("network.native_chatter_hidden = contextlib.nullcontext")
+    assert said() == b""
+
+
+def test_a_network_is_checked_as_it_will_be_asked(
+    rng: np.random.Generator, x: npt.NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a delegate computes is held against Keras where one will be used, and only there."""
+
+    class Drifting(Network):
+        def __init__(self, content: bytes, *, labels: int, delegated: bool = False) -> None:
+            super().__init__(content, labels=labels, delegated=delegated)
+            self._drift = np.float32(0.01 * delegated)
+
+        def scores(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            return super().scores(x) + self._drift
+
+    monkeypatch.setattr(export, "Network", Drifting)
+    model = small(rng, x)
+    to_tflite(model, x)
+    with pytest.raises(TrainingError, match="differs from Keras"):
+        to_tflite(model, x, delegated=True)

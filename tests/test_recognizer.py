@@ -18,6 +18,7 @@ from speechrec.bundle import Bundle, read_bundle, write_bundle
 from speechrec.config import SILENCE, UNKNOWN
 from speechrec.errors import BundleError
 from speechrec.features import clip_features
+from speechrec.network import Network
 from speechrec.recognizer import Recognizer
 from speechrec.run import RunResult
 from speechrec.store import FeatureSet, load_features
@@ -387,18 +388,31 @@ def test_streams_ask_the_same_network_where_there_is_no_other(
 
 
 def test_streams_ask_the_network_that_is_there_for_them(
-    tmp_path: Path, content: Bundle, cnn_run: RunResult, clips: FeatureSet
+    tmp_path: Path,
+    content: Bundle,
+    cnn_run: RunResult,
+    clips: FeatureSet,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A second network answers streams, at a temperature of its own, and nothing else."""
+    """A second network answers streams, at a temperature of its own, through XNNPACK, and nothing
+    else."""
     other = read_bundle(cnn_run.recogniser).model
     path = rewritten(
         tmp_path / "two.speechrec", content,
         stream_model=other, temperature=1.0, stream_network={"temperature": 2.0},
     )  # fmt: skip
     both = Recognizer.load(path)
+    delegated = []
+
+    def network(*given: Any, **options: Any) -> Network:
+        delegated.append(options.get("delegated", False))
+        return Network(*given, **options)
+
+    monkeypatch.setattr("speechrec.recognizer.Network", network)
     np.testing.assert_allclose(
         both.stream_scores(clips.x), softmax(logits(cnn_run.result.model, clips.x) / 2), atol=2e-5
     )
+    assert delegated == [True]
     alone = Recognizer.load(rewritten(tmp_path / "one.speechrec", content, temperature=1.0))
     np.testing.assert_array_equal(both.scores(clips.x), alone.scores(clips.x))
 
