@@ -3,28 +3,32 @@
     python scripts/matched.py runs/old/commands-en.speechrec commands-en \
         --quiet data/prompts --mix runs/mix --per-hour 10
 
-One threshold for all commands of a recogniser, the lowest at which recordings without commands
-have no more false alarms an hour than that. Prints a Markdown table.
+One threshold for all commands of a recogniser, the lowest that no more sounds an hour pass in
+recordings without commands. Prints a Markdown table.
 """
 
 import argparse
-import dataclasses
 from pathlib import Path
 
+import numpy as np
+
 from speechrec import locate
-from speechrec.heard import HeardRecording, hear_folder
-from speechrec.keyword_score import KeywordScore
+from speechrec.heard import hear_folder
+from speechrec.negatives import find_negatives
 from speechrec.recognizer import Recognizer
-from speechrec.stream_evaluate import stream_figures
+from speechrec.stream_evaluate import StreamFigures, stream_figures
+from speechrec.thresholds import FalseAlarms, count_false_alarms
 
 
-def lowest_threshold(recognizer: Recognizer, quiet: list[HeardRecording], per_hour: float) -> float:
-    """Every event without a command is a candidate; too many of the surest must not pass."""
-    allowed = int(per_hour * sum(item.seconds for item in quiet) / 3600)
-    score = KeywordScore(recognizer.labels)
-    events = (event.posteriors for item in quiet for event in item.events)
-    surest = sorted((score(each)[1] for each in events if score.is_clear(each)), reverse=True)
-    return surest[allowed] + 1e-7 if len(surest) > allowed else 0.0
+def lowest_threshold(alarms: FalseAlarms, per_hour: float) -> float:
+    """Just above the surest of what is too much."""
+    allowed = int(per_hour * alarms.hours)
+    surest = np.sort(np.concatenate(list(alarms.confidences.values())))[::-1]
+    return min(1.0, float(np.nextafter(surest[allowed], 2.0))) if len(surest) > allowed else 0.0
+
+
+def missed(figures: StreamFigures) -> str:
+    return "-" if figures.miss_rate is None else f"{100 * figures.miss_rate:.1f} %"
 
 
 def main() -> None:
@@ -36,26 +40,22 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.recognisers:
         recognizer = Recognizer.load(locate.recogniser(Path(name))[0])
-        # Labels in these folders would be somebody else's.
-        quiet = [
-            dataclasses.replace(item, truth=())
-            for folder in arguments.quiet for item in hear_folder(recognizer, folder)
-        ]  # fmt: skip
-        hours = sum(item.seconds for item in quiet) / 3600
+        quiet = [item for folder in arguments.quiet for item in find_negatives(folder)]
+        alarms = count_false_alarms(recognizer, quiet)
         heard = hear_folder(recognizer, arguments.mix)
         conditions = list(dict.fromkeys(item.condition for item in heard))
         if name == arguments.recognisers[0]:
             print("| recogniser | false alarms | threshold | " + " | ".join(conditions) + " |")
             print("| --- " * (3 + len(conditions)) + "|")
         for per_hour in arguments.per_hour:
-            threshold = lowest_threshold(recognizer, quiet, per_hour)
+            threshold = lowest_threshold(alarms, per_hour)
             recognizer.stream_thresholds = dict.fromkeys(recognizer.keywords, threshold)
-            missed = [
-                stream_figures(recognizer, [item for item in heard if item.condition == each])
-                for each in conditions
-            ]
-            cells = " | ".join(f"{100 * figures.miss_rate:.1f} %" for figures in missed)
-            print(f"| {name} | {per_hour:g} an hour in {hours:.2f} h | {threshold:.3f} | {cells} |")
+            cells = " | ".join(
+                missed(stream_figures(recognizer, [r for r in heard if r.condition == condition]))
+                for condition in conditions
+            )
+            rate = f"{per_hour:g} an hour in {alarms.hours:.2f} h"
+            print(f"| {name} | {rate} | {threshold:.4f} | {cells} |")
 
 
 if __name__ == "__main__":

@@ -71,9 +71,7 @@ def false_alarms(recognizer: Recognizer, folder: Path, pattern: str) -> tuple[in
     """How many, and in how many hours, in speech without commands by testing speakers."""
     found = find_negatives(folder, part="testing", speaker_pattern=pattern)
     alarms = count_false_alarms(recognizer, found)
-    thresholds = recognizer.stream_thresholds
-    counts = [int((alarms.confidences[label] >= thresholds[label]).sum()) for label in thresholds]
-    return sum(counts), alarms.hours
+    return sum(alarms.at(recognizer.stream_thresholds).values()), alarms.hours
 
 
 def percent(value: float | None) -> str:

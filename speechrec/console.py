@@ -31,11 +31,10 @@ def model_text(record: Mapping[str, Any]) -> str:
 def thresholds_text(alarms: "FalseAlarms", chosen: "StreamThresholds", per_hour: float) -> str:
     """Each command's threshold, and how many false alarms it would have made."""
     lines = [f"{alarms.hours:.2f} hours without commands, {per_hour:g} false alarms an hour wanted"]
-    for label, threshold in chosen.thresholds.items():
-        heard = alarms.confidences[label]
-        above = int((heard >= threshold).sum())
+    for label, above in alarms.at(chosen.thresholds).items():
         lines.append(
-            f"{label}  threshold {threshold:.4f}  above it {above} of {len(heard)} sounds like it"
+            f"{label}  threshold {_threshold(chosen.thresholds[label])}  above it {above} of "
+            f"{len(alarms.confidences[label])} sounds like it"
         )
     if chosen.extrapolated:
         lines.append(
@@ -44,6 +43,13 @@ def thresholds_text(alarms: "FalseAlarms", chosen: "StreamThresholds", per_hour:
             "better"
         )
     return "\n".join(lines)
+
+
+def _threshold(value: float) -> str:
+    """As it can be typed again: only a threshold that mutes is shown as 1."""
+    if value >= 1:
+        return "1 (never reported)"
+    return f"{value:.4f}" if value < 0.9999 else f"{value:.8f}"
 
 
 def extract_text(summary: "ExtractSummary") -> str:

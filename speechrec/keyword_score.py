@@ -9,6 +9,11 @@ from speechrec.features import Array
 _CLEAR_SHARE = 0.8
 
 
+def passes(confidence: float, threshold: float) -> bool:
+    """Whether a confidence is enough. A threshold of 1 mutes: confidences may be rounded to 1."""
+    return threshold <= confidence and threshold < 1
+
+
 class KeywordScore:
     """The command that posteriors are most like, and the confidence that one was said.
 

@@ -8,7 +8,7 @@ from speechrec.errors import ConfigError
 from speechrec.event import Event
 from speechrec.events import EventFinder
 from speechrec.features import Array
-from speechrec.keyword_score import KeywordScore
+from speechrec.keyword_score import KeywordScore, passes
 from speechrec.recognizer import Recognizer
 
 # Words whose middles are closer together than this are one.
@@ -62,9 +62,7 @@ class Decider:
         if not self._score.is_clear(event.posteriors):
             return None
         label, confidence = self._score(event.posteriors)
-        threshold = self._thresholds[label]
-        # A confidence may be rounded to 1, which must not be enough where 1 is asked for.
-        if confidence < threshold or threshold >= 1:
+        if not passes(confidence, self._thresholds[label]):
             return None
         if abs(event.centre - self._last) < self._refractory:
             return None

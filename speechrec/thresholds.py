@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from speechrec.keyword_score import passes
 from speechrec.negatives import Negative, Tally, scored_events
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
@@ -39,6 +40,13 @@ class FalseAlarms:
     confidences: Mapping[str, npt.NDArray[np.float64]]
     hours: float
     faults: tuple[Fault, ...] = ()
+
+    def at(self, thresholds: Mapping[str, float]) -> dict[str, int]:
+        """How many there are of each command at its threshold."""
+        return {
+            label: sum(passes(float(each), threshold) for each in self.confidences[label])
+            for label, threshold in thresholds.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)

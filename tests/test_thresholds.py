@@ -12,12 +12,14 @@ from typer.testing import CliRunner
 from speechrec.bundle import read_bundle
 from speechrec.cli import app
 from speechrec.config import UNKNOWN
+from speechrec.console import thresholds_text
 from speechrec.errors import DatasetError
 from speechrec.negatives import find_negatives
 from speechrec.recognizer import Recognizer
 from speechrec.thresholds import (
     LEAST_THRESHOLD,
     FalseAlarms,
+    StreamThresholds,
     choose_thresholds,
     count_false_alarms,
 )
@@ -37,8 +39,7 @@ def alarms(
 
 def rate(measured: FalseAlarms, thresholds: dict[str, float]) -> float:
     """False alarms an hour at thresholds."""
-    above = sum((measured.confidences[k] >= v).sum() for k, v in thresholds.items())
-    return float(above) / measured.hours
+    return sum(measured.at(thresholds).values()) / measured.hours
 
 
 def test_counted(rng: np.random.Generator) -> None:
@@ -48,6 +49,17 @@ def test_counted(rng: np.random.Generator) -> None:
     assert chosen.extrapolated == ()
     assert rate(measured, chosen.thresholds) == pytest.approx(2, abs=0.04)
     assert rate(measured, chosen.thresholds) <= 2
+
+
+def test_what_is_muted_makes_no_false_alarms() -> None:
+    """Confidences that are rounded to 1 reach any threshold but 1, which is shown as what it is."""
+    sure = np.ones(40)
+    measured = FalseAlarms({"yes": sure, "no": sure}, 20.0)
+    assert measured.at({"yes": 1.0, "no": 0.9999992}) == {"yes": 0, "no": 40}
+    chosen = StreamThresholds({"yes": 1.0, "no": 0.9999992}, ())
+    text = thresholds_text(measured, chosen, 0.5)
+    assert "yes  threshold 1 (never reported)  above it 0 of 40" in text
+    assert "no  threshold 0.99999920  above it 40 of 40" in text
 
 
 def test_every_command_has_the_same_share(rng: np.random.Generator) -> None:
