@@ -44,16 +44,12 @@ class Batches:
         self._features, self._targets, self._config = features, targets, config
         self._fill = (fill - fill.mean()).astype(np.float32)
 
-    def __len__(self) -> int:
-        """Batches of an epoch."""
-        return -(-len(self._targets) // self._config.batch_size)
-
     def epoch(self, number: int) -> Iterator[tuple[Array, Array]]:
         """The batches of an epoch, numbered from 1; every vector once."""
         seed, size = self._config.seed, self._config.batch_size
         order = np.random.default_rng((seed, number)).permutation(len(self._targets))
-        for index in range(len(self)):
-            chosen = order[index * size : (index + 1) * size]
+        for index, start in enumerate(range(0, len(order), size)):
+            chosen = order[start : start + size]
             rng = np.random.default_rng((seed, number, index))
             yield self._altered(rng, self._features.rows(chosen), self._targets[chosen])
 

@@ -93,7 +93,7 @@ def train(
         known = tf.data.Dataset.from_tensor_slices((validation.x, answers(validation)))
         model.fit(
             batches.dataset(first_epoch=len(history) + 1),
-            steps_per_epoch=len(batches),
+            steps_per_epoch=epoch_steps(training, config),
             epochs=config.epochs,
             initial_epoch=len(history),
             validation_data=untuned(known.batch(BATCH_WITHOUT_GRADIENT)),
