@@ -1,5 +1,6 @@
 """The streaming detector: samples in, commands with their times out."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +53,8 @@ class Decider:
         self._score = KeywordScore(labels)
         self._thresholds, self._rate_hz = thresholds, rate_hz
         self._refractory = _REFRACTORY_MS * rate_hz // 1000
-        self._last = -self._refractory
+        # Their middles; a few, as events do not come in the order in which they were said.
+        self._reported = deque[int](maxlen=4)
 
     def __call__(self, event: Event) -> Detection | None:
         """What an event is, or None if it is no command.
@@ -64,9 +66,9 @@ class Decider:
         label, confidence = self._score(event.posteriors)
         if not passes(confidence, self._thresholds[label]):
             return None
-        if abs(event.centre - self._last) < self._refractory:
+        if any(abs(event.centre - middle) < self._refractory for middle in self._reported):
             return None
-        self._last = event.centre
+        self._reported.append(event.centre)
         start_s, end_s, known_s = (
             sample / self._rate_hz for sample in (event.start, event.stop, event.known)
         )

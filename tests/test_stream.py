@@ -768,6 +768,13 @@ def test_refractory_time(second: str, later_s: float, times: int) -> None:
     assert len(list(filter(None, found))) == times
 
 
+def test_refractory_time_in_any_order() -> None:
+    """A command that was in doubt, and comes after a later one, does not end that one's time."""
+    decide = decider()
+    found = [decide(event(LABELS, "yes", 0.9, at_s=at_s)) for at_s in (1.7, 1.0, 1.75, 1.05)]
+    assert [each is not None for each in found] == [True, True, False, False]
+
+
 def test_what_is_no_command_starts_no_refractory_time() -> None:
     """An unknown word or an uncertain one does not hide the command after it."""
     decide = decider()
