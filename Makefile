@@ -53,7 +53,7 @@ lint: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python scripts/bench.py --out runs/bench.json
 
-# Some two hours; goes on where it was stopped, `make clean-model` begins anew. What it trained on
+# Some three hours; goes on where it was stopped, `make clean-model` begins anew. What it trained on
 # stays in runs/. Streams ask two teachers, which also learn from synthetic voices and what these
 # say besides; the small network has no room for that. The second learns what the ends of a
 # stream's windows look like.
@@ -63,7 +63,7 @@ AN4_SPEAKER := '^[^-]+-([^-]+)-'
 VOICES := $(BIN)/speechrec synth --voices 150 --others ''
 PHRASES := 36000
 FOREIGN := 28000
-TEACHER := $(BIN)/speechrec train --only-teacher --resume --seed 1 --set teacher.train.epochs=4 \
+TEACHER := $(BIN)/speechrec train --only-teacher --resume --seed 1 --set teacher.train.epochs=3 \
 	--features runs/features-voices
 model: $(VENV)/.installed runs/mined runs/features-voices runs/voices-held-out
 	$(TEACHER) --out runs/teacher-0

@@ -55,6 +55,7 @@ def soft_answers(
         model = _mean([_load(other / FOLDER, wanted, borrowed=True) for other in borrowed])
     else:
         model = own_teacher(training, validation, run, config, options)
+    options.on_stage("answers of the teacher")
     weight = np.float32(config.teacher.weight)
     hard = answers(training, config.train.label_smoothing)
     soft = scaled(_posteriors(model, training), config.teacher.temperature).astype(np.float32)

@@ -298,7 +298,8 @@ def test_a_recipe_goes_through_its_stages(
 ) -> None:
     """Copies, teacher and network follow one another; the folder has the teacher in addition."""
     done, stages = whole
-    assert stages == ["altered copies of the training clips", "teacher", "dense"]
+    copies, answers = "altered copies of the training clips", "answers of the teacher"
+    assert stages == [copies, "teacher", answers, "dense"]
     folder = done.recogniser.parent
     assert {path.name for path in folder.iterdir()} == {
         "config.toml", "model.keras", "history.csv", "curves.png", "report.html", "report.json",

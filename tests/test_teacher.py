@@ -62,12 +62,18 @@ def taught(
     stages: list[str] | None = None,
     **options: Any,
 ) -> npt.NDArray[np.float32]:
-    """`soft_answers`, telling of stages in ``stages``."""
-    told: list[str] = [] if stages is None else stages
-    return soft_answers(
-        training, validation, run, config, TrainOptions(on_stage=told.append, **options),
-        borrowed=[borrowed] if borrowed else [],
-    )  # fmt: skip
+    """`soft_answers`, with the stages before a teacher is asked in ``stages``."""
+    told: list[str] = []
+    try:
+        soft = soft_answers(
+            training, validation, run, config, TrainOptions(on_stage=told.append, **options),
+            borrowed=[borrowed] if borrowed else [],
+        )  # fmt: skip
+        assert told.pop() == "answers of the teacher"
+        return soft
+    finally:
+        if stages is not None:
+            stages += told
 
 
 def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
