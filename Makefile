@@ -64,6 +64,7 @@ VOICES := $(BIN)/speechrec synth --voices 150 --others ''
 PHRASES := 36000
 FOREIGN := 28000
 TEACHER := $(BIN)/speechrec train --only-teacher --resume --seed 1 --set teacher.train.epochs=3 \
+	--set 'teacher.model.stem_strides=[2,1]' \
 	--features runs/features-voices
 model: $(VENV)/.installed runs/mined runs/features-voices runs/voices-held-out
 	$(TEACHER) --out runs/teacher-0
