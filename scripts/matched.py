@@ -17,14 +17,13 @@ from speechrec.heard import hear_folder
 from speechrec.negatives import find_negatives
 from speechrec.recognizer import Recognizer
 from speechrec.stream_evaluate import StreamFigures, stream_figures
-from speechrec.thresholds import FalseAlarms, count_false_alarms
+from speechrec.thresholds import FalseAlarms, count_false_alarms, counted_threshold
 
 
 def lowest_threshold(alarms: FalseAlarms, per_hour: float) -> float:
     """Just above the surest of what is too much."""
-    allowed = int(per_hour * alarms.hours)
     surest = np.sort(np.concatenate(list(alarms.confidences.values())))[::-1]
-    return min(1.0, float(np.nextafter(surest[allowed], 2.0))) if len(surest) > allowed else 0.0
+    return counted_threshold(surest, per_hour * alarms.hours)
 
 
 def missed(figures: StreamFigures) -> str:

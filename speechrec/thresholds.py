@@ -90,7 +90,9 @@ def choose_thresholds(alarms: FalseAlarms, *, per_hour: float) -> StreamThreshol
     """
     allowed = per_hour * alarms.hours / len(alarms.confidences)
     if allowed >= _COUNTED:
-        chosen = {label: _counted(heard, allowed) for label, heard in alarms.confidences.items()}
+        chosen = {
+            label: counted_threshold(heard, allowed) for label, heard in alarms.confidences.items()
+        }
     else:
         logits = {label: _logit(heard) for label, heard in alarms.confidences.items()}
         tail = _Tail.fit(np.concatenate(list(logits.values())))
@@ -102,8 +104,8 @@ def choose_thresholds(alarms: FalseAlarms, *, per_hour: float) -> StreamThreshol
     return StreamThresholds(thresholds, tuple(thresholds) if allowed < _COUNTED else ())
 
 
-def _counted(heard: npt.NDArray[np.float64], allowed: float) -> float:
-    """Just above the first false alarm that is one too many."""
+def counted_threshold(heard: npt.NDArray[np.float64], allowed: float) -> float:
+    """Just above the first of these confidences, highest first, that is one too many."""
     count = int(allowed)
     return min(1.0, float(np.nextafter(heard[count], 2.0))) if len(heard) > count else 0.0
 
