@@ -43,7 +43,8 @@ def make_copies(job: CopyJob) -> int:
     if job.path.exists() and key_path.exists() and key_path.read_text() == job.key:
         return len(job.clips)
     copies = np.empty((len(job.clips), job.augment.views - 1, job.config.size), dtype=np.float16)
-    noise = NoisePool(job.config, job.noise, job.others, job.augment.interference_share)
+    share, talk = job.augment.interference_share, job.augment.talk_share
+    noise = NoisePool(job.config, job.noise, job.others, share, talk)
     for number, (clip, stated) in enumerate(zip(job.clips, job.sha256, strict=True)):
         try:
             wave, sha256 = read_clip(clip, job.config)

@@ -17,8 +17,8 @@ from speechrec.silence import NOISE_COLOURS
 OTHERS = 512
 # Share of drawn noise that is made, not recorded.
 _MADE_NOISE_SHARE = 0.25
-# Share of interference that is people talking, one to so many at a time; the rest is half pulses.
-_TALK_SHARE, _MOST_TALKERS = 0.5, 6
+# So many at most talk at a time. Interference that is not talk is half pulses.
+_MOST_TALKERS = 6
 _WORDS_OF_A_TALKER = 3
 
 
@@ -43,12 +43,13 @@ class NoisePool:
     noise: tuple[Stretch, ...]
     others: tuple[Clip, ...]
     interference_share: float
+    talk_share: float
 
     def __call__(self, rng: np.random.Generator, samples: int) -> Array:
         share = self.interference_share
         if not share or rng.random() >= share:
             return self._background(rng, samples)
-        if rng.random() < _TALK_SHARE and self.others:
+        if rng.random() < self.talk_share and self.others:
             return self._talk(rng, samples)
         return self._machines(rng, samples)
 

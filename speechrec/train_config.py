@@ -21,6 +21,8 @@ class AugmentConfig:
     most_snr_db: float = 30.0
     # Share of drawn noises that are interference: others who talk, pulses, tones.
     interference_share: float = 0.0
+    # Share of interference that is others who talk.
+    talk_share: float = 0.5
     # Share of copies of unknown words that stand in running speech: others right before and after.
     neighbour_share: float = 0.0
     # Share of copies with a room's echo.
@@ -38,7 +40,9 @@ class AugmentConfig:
             0 <= self.shift_ms <= 1000,
             f"augment.shift_ms: expected 0 to 1000, got {self.shift_ms}",
         )
-        for name in ("noise_share", "interference_share", "neighbour_share", "echo_share"):
+        for name in (
+            "noise_share", "interference_share", "talk_share", "neighbour_share", "echo_share",
+        ):  # fmt: skip
             value = getattr(self, name)
             require(0 <= value <= 1, f"augment.{name}: expected 0 to 1, got {value}")
         for low, high in (("least_snr_db", "most_snr_db"), ("least_gain_db", "most_gain_db")):
