@@ -75,6 +75,11 @@ def listen(
     runner = CommandRunner(run, say=say, output=output) if run is not None else None
     recognizer = Recognizer.load(choose_model(model))
     detector = Detector(recognizer, thresholds=_thresholds(threshold or [], recognizer.keywords))
+    if not recognizer.has_stream_thresholds and not threshold:
+        say(
+            "thresholds are those of single clips, too low where people talk: set those of streams "
+            "by speechrec calibrate, or by --threshold"
+        )
 
     with (
         _sound(source, detector, device, rate, channels, encoding) as (blocks, overruns),

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from speechrec.config import UNKNOWN, is_keyword
 from speechrec.features import Array
 
+# Likelier than everything else together: no command counts below.
+LEAST_THRESHOLD = 0.5
 # What a command must have of what all commands have: four times as much as the others together.
 _CLEAR_SHARE = 0.8
 

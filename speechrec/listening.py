@@ -112,6 +112,8 @@ class CommandRunner:
             process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=self._output,
                 env={**os.environ, **environment},
+                # The terminal's Ctrl-C is for the listener.
+                start_new_session=True,
             )  # fmt: skip
             self._running.append(process)
         except OSError as error:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from speechrec.errors import AudioError, ConfigError, MissingExtraError
 from speechrec.sources import resampled
 from speechrec.wav import Samples
@@ -35,6 +37,7 @@ class Microphone:
         # None ends it.
         self._blocks: queue.Queue[Samples | None] = queue.Queue(round(_QUEUE_S / _BLOCK_S))
         self.overruns = 0
+        self._lost_samples = 0
         try:
             self.name = str(self._sounddevice.query_devices(number, "input")["name"])
             self._rate_hz = self._rate(number)
@@ -60,11 +63,14 @@ class Microphone:
         """Called by PortAudio, in a thread of its own: keep the block and go."""
         if status.input_overflow:
             self.overruns += 1
+        # PortAudio uses its memory again. What was lost is silence, so that times stay right.
+        block = np.concatenate((np.zeros(self._lost_samples, dtype=np.float32), samples[:, 0]))
         try:
-            # PortAudio uses its memory again.
-            self._blocks.put_nowait(samples[:, 0].copy())
+            self._blocks.put_nowait(block)
+            self._lost_samples = 0
         except queue.Full:
             self.overruns += 1
+            self._lost_samples += len(samples)
 
     def _ended(self) -> None:
         """Called by PortAudio when the device stops, by itself too."""

@@ -48,7 +48,7 @@ def recording_noise(
     """
     if noises:
         path = noises[number % len(noises)]
-        return Noise(path.stem, _endless(rng, [path], samples), (str(path),))
+        return Noise(path.stem, *_endless(rng, [path], samples))
     talkers: dict[str, list[Path]] = {}
     for negative in negatives:
         talkers.setdefault(negative.speaker, []).append(negative.path)
@@ -58,22 +58,36 @@ def recording_noise(
     if kind != "babble":
         return Noise(kind, makers[kind](rng, samples))
     chosen = [list(talkers.values())[i] for i in rng.choice(len(talkers), _TALKERS, replace=False)]
-    babble = np.zeros(samples, dtype=np.float32)
+    babble, sources = np.zeros(samples, dtype=np.float32), tuple[str, ...]()
     for paths in chosen:
-        babble += _endless(rng, paths, samples)
-    return Noise(kind, babble, tuple(str(path) for paths in chosen for path in paths))
+        wave, used = _endless(rng, paths, samples)
+        babble += wave
+        sources += used
+    return Noise(kind, babble, sources)
 
 
-def _endless(rng: np.random.Generator, paths: Sequence[Path], samples: int) -> Array:
-    """Recordings one after the other, equally loud, over and over from some place on."""
-    waves = [_read(paths[i]) for i in rng.permutation(len(paths))]
-    powers = [active_power(wave) for wave in waves]
+def _endless(
+    rng: np.random.Generator, paths: Sequence[Path], samples: int
+) -> tuple[Array, tuple[str, ...]]:
+    """Recordings one after the other, equally loud, over and over from some place on.
+
+    With them the files that they are from: of a speaker who has hours, no more than are needed.
+    """
+    waves: list[Array] = []
+    powers: list[float] = []
+    order = rng.permutation(len(paths))
+    for number in order:
+        waves.append(_read(paths[number]))
+        powers.append(active_power(waves[-1]))
+        if any(powers) and sum(map(len, waves)) >= samples:
+            break
     if not any(powers):
         raise AudioError("silent", f"{paths[0]}: expected noise or speech, found silence")
     joined = np.concatenate(
         [w / np.float32(max(p, 1e-30) ** 0.5) for w, p in zip(waves, powers, strict=True)]
     )
-    return np.resize(np.roll(joined, int(rng.integers(len(joined)))), samples)
+    wave: Array = np.resize(np.roll(joined, int(rng.integers(len(joined)))), samples)
+    return wave, tuple(str(paths[number]) for number in order[: len(waves)])
 
 
 def _read(path: Path) -> Array:

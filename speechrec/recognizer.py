@@ -14,6 +14,7 @@ from speechrec.calibrate import scaled
 from speechrec.config import is_keyword
 from speechrec.errors import BundleError, SpeechrecError
 from speechrec.features import Array, FrontEnd
+from speechrec.keyword_score import LEAST_THRESHOLD
 from speechrec.network import Network
 from speechrec.placing import fit_clip
 
@@ -56,10 +57,13 @@ class Recognizer:
         self.manifest: Mapping[str, Any] = bundle.manifest
         self.temperature, self.threshold = bundle.temperature, bundle.threshold
         self.keywords = tuple(filter(is_keyword, bundle.labels))
-        # Of a command in a stream: chosen from false alarms, or else that of single clips.
+        # Of a command in a stream: chosen from false alarms, or else that of single clips, which
+        # may be none.
+        otherwise = max(bundle.threshold, LEAST_THRESHOLD)
         self.stream_thresholds = {
-            label: bundle.stream_thresholds.get(label, bundle.threshold) for label in self.keywords
+            label: bundle.stream_thresholds.get(label, otherwise) for label in self.keywords
         }
+        self.has_stream_thresholds = bool(bundle.stream_thresholds)
         self.front_end = FrontEnd(bundle.config, mel=bundle.mel)
         self._network = Network(bundle.model, labels=len(bundle.labels), dropout=bundle.dropout)
         self._stream_model = bundle.stream_model

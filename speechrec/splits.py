@@ -20,7 +20,9 @@ def group_of(item: Recording, config: DataConfig) -> str:
 def percentile(key: str) -> float:
     """0 to 100 from the SHA-1 of a name: `which_set` of Speech Commands (Warden 2018)."""
     most = 2**27 - 1
-    return int(hashlib.sha1(key.encode()).hexdigest(), 16) % (most + 1) * (100.0 / most)
+    # A file's name may be any bytes.
+    digest = hashlib.sha1(key.encode(errors="surrogateescape")).hexdigest()
+    return int(digest, 16) % (most + 1) * (100.0 / most)
 
 
 class Splitter:

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from speechrec.keyword_score import passes
+from speechrec.keyword_score import LEAST_THRESHOLD, passes
 from speechrec.negatives import Negative, Tally, scored_events
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
 
-# Likelier than everything else together: no command counts below.
-LEAST_THRESHOLD = 0.5
 # What might be one command or another is not reported, whatever the threshold, but belongs to the
 # tail.
 _UNREPORTED = float(np.nextafter(LEAST_THRESHOLD, 0.0))

@@ -29,8 +29,9 @@ class Heard:
     """What was heard in one sound.
 
     ``prediction`` is about the loudest second of a sound of up to two seconds, and about the
-    second most like a command of a longer one. ``detections`` are all commands in a sound longer
-    than a clip, None for others; ``uncertainty`` is there where Monte-Carlo dropout was asked for.
+    surest command of a longer one, or what is most like one. ``detections`` are all commands in a
+    sound longer than a clip, None for others; ``uncertainty`` is of Monte-Carlo dropout, if that
+    was asked for.
     """
 
     path: str
@@ -90,18 +91,18 @@ def transcribe(
         SpeechrecError: Monte-Carlo dropout on a network without dropout.
     """
     config = recognizer.config
+    longest_s = max(WORD_S, config.clip_samples / config.sample_rate_hz)
     wave = _whole(source, config.sample_rate_hz)
     if wave is None:
         assert isinstance(source, str | Path)
         blocks = file_blocks(Path(source), sample_rate_hz=config.sample_rate_hz)
         spotted = _spot(recognizer, blocks)
         # Channels and a high rate can make a single word a large file.
-        if spotted.seconds <= WORD_S:
+        if spotted.seconds <= longest_s:
             wave = read_audio(source, sample_rate_hz=config.sample_rate_hz)
     else:
         spotted = _spot(recognizer, [wave] if len(wave) > config.clip_samples else [])
-    longest = max(round(WORD_S * config.sample_rate_hz), config.clip_samples)
-    if wave is not None and len(wave) <= longest:
+    if wave is not None and len(wave) <= longest_s * config.sample_rate_hz:
         return _word(recognizer, wave, path, spotted.detections, passes=passes, seed=seed)
     return _speech(recognizer, spotted, path, passes=passes, seed=seed)
 
@@ -149,7 +150,7 @@ def _word(
 
 @dataclass(frozen=True, slots=True)
 class _Spotted:
-    """``best`` is the event most like a command."""
+    """``best`` is the event of the surest detection; without any, the one most like a command."""
 
     detections: tuple[Detection, ...]
     best: Event | None
@@ -161,13 +162,14 @@ def _spot(recognizer: Recognizer, blocks: Iterable[Array]) -> _Spotted:
     decide = Decider(recognizer.labels, recognizer.stream_thresholds, rate_hz=rate)
     confidence = KeywordScore(recognizer.labels)
     detections: list[Detection] = []
-    best, highest, samples = None, -1.0, 0
+    best, highest, samples = None, (False, -1.0), 0
     for events, count in find_events(recognizer, blocks):
         samples += count
-        detections += filter(None, map(decide, events))
         for event in events:
-            if (value := confidence(event.posteriors)[1]) > highest:
-                best, highest = event, value
+            if found := decide(event):
+                detections.append(found)
+            if (rank := (found is not None, confidence(event.posteriors)[1])) > highest:
+                best, highest = event, rank
     return _Spotted(tuple(detections), best, samples / rate)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from speechrec.bundle import read_bundle, write_bundle
 from speechrec.cli_common import standard_input
 from speechrec.cli_stream import _thresholds
 from speechrec.errors import AudioError, ConfigError
@@ -240,6 +241,38 @@ def test_a_threshold_mutes(recogniser_file: Path, stream_file: Path) -> None:
         heard[len(option)] = [json.loads(line)["label"] for line in done.stdout.splitlines()]
     assert "rise" in heard[0]
     assert heard[2] == [label for label in heard[0] if label != "rise"]
+
+
+def test_the_terminals_ctrl_c_is_not_for_programs(tmp_path: Path, lines: list[str]) -> None:
+    """A program that was started goes on where its listener is interrupted."""
+    out = tmp_path / "out"
+    text = f"import os; open({str(out)!r}, 'w').write(str(os.getpgid(0)))"
+    run = CommandRunner(program(tmp_path, text), say=lines.append)
+    run(FOUND)
+    run.finish()
+    assert int(out.read_text()) != os.getpgid(0)
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "options", "said"),
+    [(False, [], True), (False, ["--threshold", "0.9"], False), (True, [], False)],
+)
+def test_thresholds_of_single_clips_are_said(
+    tmp_path: Path, recogniser_file: Path, calibrated: bool, options: list[str], said: bool
+) -> None:
+    """Whoever listens with them knows why so much is heard, and what to do."""
+    content = read_bundle(recogniser_file)
+    manifest = dict(content.manifest)
+    manifest.pop("stream", None)
+    if calibrated:
+        manifest["stream"] = {"thresholds": {"rise": 0.9}}
+    path = tmp_path / "a.speechrec"
+    write_bundle(path, manifest=manifest, model=content.model, mel=content.mel)
+    done = subprocess.run(
+        command("listen", "-", "--model", path, *options),
+        input=b"", capture_output=True, check=True,
+    )  # fmt: skip
+    assert (b"speechrec calibrate" in done.stderr) == said
 
 
 def test_finish_waits(tmp_path: Path, lines: list[str]) -> None:

@@ -134,6 +134,26 @@ def test_a_full_queue_is_an_overrun_and_the_end_still_comes(
     assert len(blocks) == 4
 
 
+def test_what_was_lost_is_silence(device: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times after an overrun are those of the sound, not of what was kept of it."""
+    monkeypatch.setattr("speechrec.microphone._QUEUE_S", 0.04)
+    monkeypatch.setattr(FakeStream, "start", lambda self: None)
+    monkeypatch.setattr(FakeStream, "close", lambda self: None)
+    with Microphone(None, sample_rate_hz=16_000) as microphone:
+        blocks = [NOISE[n * 320 : (n + 1) * 320, np.newaxis] for n in range(6)]
+        for block in blocks[:4]:
+            microphone._take(block, 320, None, SimpleNamespace(input_overflow=False))
+        listening = iter(microphone)
+        kept = [next(listening) for _ in range(2)]
+        for block in blocks[4:]:
+            microphone._take(block, 320, None, SimpleNamespace(input_overflow=False))
+        kept += [next(listening) for _ in range(2)]
+    wanted = NOISE[: 6 * 320].copy()
+    wanted[2 * 320 : 4 * 320] = 0
+    assert np.array_equal(np.concatenate(kept), wanted)
+    assert microphone.overruns == 2
+
+
 @pytest.mark.parametrize(("name", "number"), [("usb", 2), ("2", 2), ("1", 1), ("Built-in Mic", 1)])
 def test_devices_by_number_and_name(device: ModuleType, name: str, number: int) -> None:
     """A device goes by its number or a part of its name, in any case."""

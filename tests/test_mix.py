@@ -18,6 +18,7 @@ import pytest
 import soundfile
 
 from speechrec import cli
+from speechrec.audio import read_audio
 from speechrec.errors import AudioError, ConfigError, DatasetError
 from speechrec.labels import read_labels
 from speechrec.loudness import active_power, word_extent
@@ -387,6 +388,23 @@ def test_babble_is_of_six_speakers(negatives: list[Negative]) -> None:
         assert recording_noise(np.random.default_rng(4), number, RATE, negatives=fewer).kind in (
             "hum", "pulsed",
         )  # fmt: skip
+
+
+def test_of_a_speaker_with_hours_no_more_is_read_than_is_heard(
+    negatives: list[Negative], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Babble names what it is made of, and what it does not need is not read."""
+    everything = {str(each.path) for each in negatives}
+    twice = [*negatives, *(Negative(each.path, each.speaker) for each in negatives)]
+    read: list[str] = []
+    monkeypatch.setattr(
+        "speechrec.mix_noise.read_audio",
+        lambda path, **options: (read.append(str(path)), read_audio(path, **options))[1],
+    )
+    noise = recording_noise(np.random.default_rng(4), 2, RATE // 2, negatives=twice)
+    assert len(read) == 6
+    assert tuple(read) == noise.sources
+    assert set(read) <= everything
 
 
 def test_silent_noise_is_refused(commands: list[MixClip], tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Recordings without commands: whose they are, which part they are for, what is heard in them."""
 
 import hashlib
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +72,16 @@ def test_speakers(tmp_path: Path, name: str, pattern: str, speaker: str) -> None
     """The speaker is what the pattern finds, or else the name up to its number."""
     (tmp_path / name).write_bytes(b"")
     assert find_negatives(tmp_path, speaker_pattern=pattern)[0].speaker == speaker
+
+
+def test_a_name_that_is_not_utf_8_has_a_part(tmp_path: Path) -> None:
+    """Whatever bytes a file's name has, its speaker belongs to one part, and always to that."""
+    (tmp_path / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"")
+    found = []
+    for part in PARTS:
+        with suppress(DatasetError):
+            found += find_negatives(tmp_path, part=part)
+    assert [os.fsencode(item.path.name) for item in found] == [b"caf\xe9.wav"]
 
 
 def test_a_pattern_of_no_use_is_refused(folder: Path) -> None:

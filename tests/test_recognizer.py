@@ -364,8 +364,8 @@ def test_keywords_are_the_labels_that_are_commands(recognizer: Recognizer) -> No
 @pytest.mark.parametrize(
     ("stream", "expected"),
     [
-        ({}, {"rise": 0.25, "fall": 0.25, "high": 0.25}),
-        ({"fall": 0.9}, {"rise": 0.25, "fall": 0.9, "high": 0.25}),
+        ({}, {"rise": 0.75, "fall": 0.75, "high": 0.75}),
+        ({"fall": 0.9}, {"rise": 0.75, "fall": 0.9, "high": 0.75}),
         ({"fall": 0.0, "high": 1.0, "rise": 0.5}, {"rise": 0.5, "fall": 0.0, "high": 1.0}),
     ],
 )
@@ -374,10 +374,20 @@ def test_stream_thresholds(
 ) -> None:
     """Each keyword has its own, or else that of single clips."""
     changes: dict[str, Any] = {"stream": {"thresholds": stream}} if stream else {}
-    path = rewritten(tmp_path / "a.speechrec", content, threshold=0.25, **changes)
+    path = rewritten(tmp_path / "a.speechrec", content, threshold=0.75, **changes)
     recognizer = Recognizer.load(path)
     assert recognizer.stream_thresholds == expected
-    assert recognizer.threshold == 0.25
+    assert recognizer.has_stream_thresholds == bool(stream)
+    assert recognizer.threshold == 0.75
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.25])
+def test_streams_act_on_nothing_below_a_half(
+    tmp_path: Path, content: Bundle, threshold: float
+) -> None:
+    """Where unknown words set no threshold for clips, a stream would act on every noise."""
+    path = rewritten(tmp_path / "a.speechrec", content, threshold=threshold)
+    assert set(Recognizer.load(path).stream_thresholds.values()) == {0.5}
 
 
 def test_streams_ask_the_same_network_where_there_is_no_other(

@@ -14,10 +14,10 @@ from speechrec.cli import app
 from speechrec.config import UNKNOWN
 from speechrec.console import thresholds_text
 from speechrec.errors import DatasetError
+from speechrec.keyword_score import LEAST_THRESHOLD
 from speechrec.negatives import find_negatives
 from speechrec.recognizer import Recognizer
 from speechrec.thresholds import (
-    LEAST_THRESHOLD,
     FalseAlarms,
     StreamThresholds,
     choose_thresholds,

@@ -15,6 +15,7 @@ from conftest import speak
 from speechrec.audio import read_audio
 from speechrec.config import UNKNOWN
 from speechrec.errors import AudioError, SpeechrecError
+from speechrec.event import Event
 from speechrec.features import Array
 from speechrec.recognizer import Prediction, Recognizer
 from speechrec.stream import Detector
@@ -213,6 +214,29 @@ def test_a_longer_sound_is_acted_on_where_a_stream_would(
     heard = transcribe(recognizer, written(tmp_path, words("rise", seconds=3, rng=rng)), "a")
     assert heard.prediction.label == "rise"
     assert heard.prediction.accepted == accepted == bool(heard.detections)
+
+
+def test_what_was_detected_is_what_is_accepted(
+    tmp_path: Path, recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sound surer of a command, but muted, is not what an accepted answer names."""
+    path = written(tmp_path, np.zeros(64_000, np.float32))
+    rows = {"rise": (0.7, 0.0, 0.0, 0.3, 0.0), "fall": (0.0, 0.95, 0.0, 0.05, 0.0)}
+    assert recognizer.labels[:2] == ("rise", "fall")
+    clip = np.zeros(16_000, np.float32)
+    events = [
+        Event(start + 8000, start, start + 16_000, start + 16_000, 1.0, np.float32(row), clip)
+        for start, row in zip((0, 32_000), rows.values(), strict=True)
+    ]
+    monkeypatch.setattr("speechrec.transcribe.find_events", lambda *_: iter([(events, 64_000)]))
+    thresholds = {"rise": 0.6, "fall": 1.0, "high": 0.6}
+    monkeypatch.setattr(recognizer, "stream_thresholds", thresholds)
+    heard = transcribe(recognizer, path, "a")
+    assert [found.label for found in heard.detections or ()] == ["rise"]
+    assert (heard.prediction.label, heard.prediction.accepted) == ("rise", True)
+    thresholds["rise"] = 1.0
+    heard = transcribe(recognizer, path, "a")
+    assert (heard.prediction.label, heard.prediction.accepted) == ("fall", False)
 
 
 def test_long_silence(tmp_path: Path, recognizer: Recognizer) -> None:
