@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from speechrec import cli_data, cli_evaluate, cli_negatives, cli_stream, cli_train
-from speechrec.cli_common import ModelOption, choose_model, say, show, standard_input
+from speechrec.cli_common import ModelOption, choose_model, say, say_error, show, standard_input
 from speechrec.errors import SpeechrecError
 
 # The exit code after Ctrl-C.
@@ -99,7 +99,7 @@ def predict(
             failed = True
             if as_json:
                 typer.echo(json.dumps(failure_record(path, error)))
-            say(f"speechrec: {error}")
+            say_error(error)
     if failed:
         raise typer.Exit(1)
 
@@ -141,7 +141,10 @@ def main() -> None:
         # A file name that is no text must not stop the others.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     # Ended from outside, what is half-written is cleared away as after Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        # What nohup has told to go on does so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda received, _: sys.exit(128 + received))
     try:
         app()
     except SystemExit as stop:
@@ -150,7 +153,7 @@ def main() -> None:
             say(f"speechrec: stopped{_GO_ON.get(command, '')}")
         raise
     except SpeechrecError as error:
-        say(f"speechrec: {error}")
+        say_error(error)
         sys.exit(1)
     except BrokenPipeError:
         # The reader of our output has gone (speechrec predict ... | head).
@@ -162,7 +165,7 @@ def main() -> None:
         name = error.filename2 or error.filename
         named = f"{name}: " if name else ""
         # numpy says only how much it could not write.
-        say(f"speechrec: {named}{error.strerror or f'{error} (is the disk full?)'}")
+        say_error(f"{named}{error.strerror or f'{error} (is the disk full?)'}")
         sys.exit(1)
     finally:
         # Or else Python looks for cycles in everything once more before it ends.

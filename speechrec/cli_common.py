@@ -10,6 +10,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from speechrec.errors import ConfigError
+from speechrec.recording import one_line
 
 ModelOption = Annotated[
     Path | None,
@@ -42,6 +43,17 @@ def refuse_given(context: typer.Context, *names: str, why: str) -> None:
             raise ConfigError(f"--{name.replace('_', '-')}: {why}; leave it out")
 
 
+def refuse_nan(**shares: float) -> None:
+    """Refuse options from 0 to 1 that are no number, which their ranges let through.
+
+    Raises:
+        ConfigError: one is none.
+    """
+    for name, share in shares.items():
+        if share != share:
+            raise ConfigError(f"--{name.replace('_', '-')}: expected 0 to 1, got nan")
+
+
 # All but tabs and ends of lines.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -54,6 +66,11 @@ def show(text: str, *, err: bool = False) -> None:
 def say(line: str) -> None:
     """A line for whoever sits there, apart from the results."""
     show(line, err=True)
+
+
+def say_error(error: Exception | str) -> None:
+    """What went wrong, on one line whatever stands in the names of files."""
+    say(f"speechrec: {one_line(str(error))}")
 
 
 def standard_input() -> BinaryIO:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from speechrec.cli_common import NegativesPattern, show
+from speechrec.cli_common import NegativesPattern, refuse_nan, show
 from speechrec.config import Part
 from speechrec.errors import ConfigError
 from speechrec.mix_config import MixConfig
@@ -131,6 +131,7 @@ def synth(
     from speechrec.vocabulary import foreign
     from speechrec.vocabulary import phrases as english
 
+    refuse_nan(near_misses=near_misses)
     spoken = tuple(filter(None, map(str.strip, words.split(","))))
     unknown = (
         OTHER_WORDS if others is None else tuple(filter(None, map(str.strip, others.split(","))))

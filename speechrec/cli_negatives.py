@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from speechrec.cli_common import ModelOption, NegativesPattern, choose_model, say, show
+from speechrec.cli_common import ModelOption, NegativesPattern, choose_model, refuse_nan, say, show
 from speechrec.config import Part
 from speechrec.errors import ConfigError
 
@@ -32,6 +32,7 @@ def calibrate(
     """Set each command's threshold in a stream from its false alarms in sound without commands."""
     from speechrec import console, locate
     from speechrec.bundle import SUFFIX, update_bundle
+    from speechrec.files import refuse_unwritable
     from speechrec.negatives import find_negatives
     from speechrec.progress import clips_progress
     from speechrec.recognizer import Recognizer
@@ -52,6 +53,7 @@ def calibrate(
         raise ConfigError(f"--out: expected a file whose name ends in {SUFFIX}, got {out}")
     recognizer = Recognizer.load(path)
     found = find_negatives(negatives, part=part, speaker_pattern=speaker_pattern)
+    refuse_unwritable(out or path)
     with clips_progress("listening") as progress:
         alarms = count_false_alarms(recognizer, found, progress=progress)
     chosen = choose_thresholds(alarms, per_hour=target_fa_per_hour)
@@ -61,10 +63,10 @@ def calibrate(
         "negatives_hours": alarms.hours,
         "extrapolated": chosen.extrapolated,
     }
-    update_bundle(path, out or path, {"stream": stream})
     show(console.thresholds_text(alarms, chosen, target_fa_per_hour))
+    update_bundle(path, out or path, {"stream": stream})
     for fault in alarms.faults:
-        say(f"not used: {fault.message}")
+        say(fault.message)
     show(f"recogniser: {out or path}")
 
 
@@ -86,15 +88,14 @@ def mine(
     from speechrec.progress import clips_progress
     from speechrec.recognizer import Recognizer
 
-    if least != least:
-        raise ConfigError("--least: expected 0 to 1, got nan")
+    refuse_nan(least=least)
     refuse_inside(out, negatives)
     recognizer = Recognizer.load(choose_model(model))
     found = find_negatives(negatives, part=part, speaker_pattern=speaker_pattern)
     with clips_progress("mining") as progress:
         mined = run_mine(recognizer, found, out, least=least, progress=progress)
     for fault in mined.faults:
-        say(f"not used: {fault.message}")
+        say(fault.message)
     words = ", ".join(f"{label} {count}" for label, count in sorted(mined.clips.items()))
     heard = f"{sum(mined.clips.values())} clips in {out} from {mined.seconds / 60:.1f} minutes"
     advice = f", most like {words}; learn from them with: speechrec extract --unknown {out}"

@@ -116,10 +116,14 @@ class EventFinder:
         # Where no more comes in, the first answer stands.
         events += [first.event for first in self._doubts.left()]
         # What was put behind the stream is no part of it.
+        last = max(0, total - block_samples(self._config))
         return [
-            replace(event, stop=min(event.stop, total), known=min(event.known, total))
+            replace(
+                event, start=min(event.start, last), stop=min(event.stop, total),
+                known=min(event.known, total),
+            )
             for event in events
-        ]
+        ]  # fmt: skip
 
     def _begin(self, number: int | None = None) -> int:
         """Where a window, as a rule the next one, begins in the buffer."""
@@ -188,7 +192,10 @@ class EventFinder:
         """What stands in the middle of a window, as far as that has come in by now."""
         start, block = window.number * self._hop - self._lead, block_samples(self._config)
         middle = self._config.clip_samples // 2 + window.shift
-        first, last = word_extent(window.excess, middle, self._config)
+        # Before the stream there is nothing, however much of an edge its beginning is.
+        before = min(max(0, -(start // block)), len(window.excess) - 1)
+        first, last = word_extent(window.excess[before:], middle - before * block, self._config)
+        first, last = first + before, last + before
         known = (self._steps - 1) * self._hop - self._lead + self._heard
         return Event(
             centre=start + middle,

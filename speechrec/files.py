@@ -6,7 +6,7 @@ import re
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,47 @@ from speechrec.errors import DatasetError
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Yield a temporary path that becomes ``target`` when the block ends without an error."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Short, since the name may be as long as names can be. The suffix stays last, because some
-    # writers choose their format by it.
-    checksum = zlib.crc32(os.fsencode(target.name))
-    partial = target.with_name(f".{checksum:08x}.{os.getpid()}.partial{target.suffix}")
-    try:
+    """Yield a temporary path that becomes ``target`` when the block ends without an error.
+
+    Of a symbolic link what it points to is replaced. An `OSError` names the target.
+    """
+    with _temporary(target) as partial:
         yield partial
-        os.replace(partial, target)
+        os.replace(partial, os.path.realpath(target))
+
+
+def refuse_unwritable(target: Path) -> None:
+    """Refuse a file that cannot be written, before the time for its content is spent.
+
+    Raises:
+        OSError: it cannot.
+    """
+    with _temporary(target) as partial:
+        partial.touch()
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    """A path beside what ``target`` is or points to; nothing is there after the block."""
+    real = Path(os.path.realpath(target))
+    # The suffix stays last, because some writers choose their format by it.
+    partial = _beside(real, f"partial{real.suffix}")
+    try:
+        real.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+    except OSError as error:
+        if str(error.filename) != str(partial):
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _beside(target: Path, why: str) -> Path:
+    """A hidden name beside a target; short, since its own may be as long as names can be."""
+    checksum = zlib.crc32(os.fsencode(target.name))
+    return target.with_name(f".{checksum:08x}.{os.getpid()}.{why}")
 
 
 def write_text(target: Path, text: str) -> None:
@@ -145,7 +175,7 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
 def new_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder that takes ``target``'s place when the block ends without an error."""
     target = target.resolve()
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = _beside(target, "partial")
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -157,7 +187,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 def replace_folder(new: Path, target: Path) -> None:
     """Put the folder ``new`` in the place of ``target``."""
     if target.exists():
-        old = target.with_name(f".{target.name}.{os.getpid()}.old")
+        old = _beside(target, "old")
         os.replace(target, old)
         os.replace(new, target)
         shutil.rmtree(old)

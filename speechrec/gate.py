@@ -28,6 +28,10 @@ def is_audible(excess: Array, background: float, config: FeatureConfig) -> bool:
 def word_extent(excess: Array, sample: int, config: FeatureConfig) -> tuple[int, int]:
     """First block of the word around a sample of its window, and the one after its last."""
     loud = loud_blocks(excess)
+    if not len(loud):
+        # Nothing stands out: the block around the sample.
+        block = min(max(0, sample // block_samples(config)), len(excess) - 1)
+        return block, block + 1
     words = np.split(loud, np.flatnonzero(np.diff(loud) > _LONGEST_GAP_BLOCKS) + 1)
     middle = sample / block_samples(config)
     word = min(words, key=lambda blocks: max(blocks[0] - middle, middle - blocks[-1] - 1))

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from speechrec.errors import AudioError, DatasetError
 from speechrec.event import Event
 from speechrec.features import Array
-from speechrec.labels import Command, read_labels
+from speechrec.labels import Command, labels_beside, read_labels
 from speechrec.mix import INFO_NAME
 from speechrec.mix_config import condition_name
 from speechrec.negatives import file_events
@@ -85,7 +84,7 @@ def _conditions(folder: Path) -> dict[str, str]:
 
 def _truths(paths: Sequence[Path], recognizer: Recognizer) -> list[tuple[Command, ...]]:
     """The commands in each recording; none in any of them where none has labels."""
-    tracks = [_labels_beside(path) for path in paths]
+    tracks = [labels_beside(path) for path in paths]
     if not any(tracks):
         return [()] * len(paths)
     truths = []
@@ -96,9 +95,10 @@ def _truths(paths: Sequence[Path], recognizer: Recognizer) -> list[tuple[Command
                 "an empty file says that there are none"
             )
         truth = read_labels(track, words=recognizer.keywords)
-        last = max((command.start_s for command in truth), default=0.0)
-        # Lengths of MP3 files are estimates.
-        if last > 1 + 1.05 * (seconds := _length_s(path)):
+        last = max((command.end_s for command in truth), default=0.0)
+        # Set by hand, labels may reach a little too far. Lengths of MP3 files are estimates.
+        slack = 1.05 if path.suffix.lower() == ".mp3" else 1.0
+        if last > 0.5 + slack * (seconds := _length_s(path)):
             raise DatasetError(
                 f"{track}: expected labels of {path.name}, which ends at {seconds:.2f} s, got one "
                 f"at {last:.2f} s"
@@ -119,12 +119,6 @@ def _refuse_twice(truth: Sequence[Command], track: Path) -> None:
                 "of it lie there; keep one"
             )
         last[command.label] = command
-
-
-def _labels_beside(path: Path) -> Path | None:
-    """The label track of a recording, even if it cannot be read."""
-    tracks = (path.with_suffix(".txt"), path.with_suffix(".TXT"))
-    return next((track for track in tracks if os.path.lexists(track)), None)
 
 
 def _length_s(path: Path) -> float:

@@ -1,5 +1,6 @@
 """Audacity label tracks: where in a recording which command is said."""
 
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -57,6 +58,12 @@ def read_labels(path: Path, *, words: Collection[str] = ()) -> tuple[Command, ..
         for number, line in enumerate(lines, 1)
         if line.strip() and not line.startswith("\\")
     )
+
+
+def labels_beside(recording: Path) -> Path | None:
+    """The label track of a recording, even if it cannot be read."""
+    tracks = (recording.with_suffix(".txt"), recording.with_suffix(".TXT"))
+    return next((track for track in tracks if os.path.lexists(track)), None)
 
 
 def _command(line: str, where: str, words: Collection[str]) -> Command:

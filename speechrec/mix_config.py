@@ -55,7 +55,7 @@ class MixConfig:
         for snr_db in self.snrs_db:
             _require(
                 snr_db is None or -100 <= snr_db <= 100,
-                f"snrs_db: expected -100 to 100 or none for clean, got {snr_db}",
+                f"snrs_db: expected -100 to 100 or clean, got {snr_db}",
             )
         for low, high, bounds in (
             ("least_pause_s", "most_pause_s", (0, 600)),

@@ -1,7 +1,7 @@
 """Speech without commands: which recordings, whose, and what a detector looks at in them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,7 +86,7 @@ def file_events(recognizer: Recognizer, path: Path) -> Iterator[tuple[list[Event
 
 @dataclass(slots=True)
 class Tally:
-    """How much was heard, and what could not be read."""
+    """How much was heard, and what could not be read, or not to its end."""
 
     seconds: float = 0.0
     faults: list[Fault] = field(default_factory=list)
@@ -116,6 +116,7 @@ def scored_events(
     """
     score = KeywordScore(recognizer.labels)
     for done, item in enumerate(negatives, 1):
+        before_s = tally.seconds
         try:
             for events, length_s in file_events(recognizer, item.path):
                 tally.seconds += length_s
@@ -123,7 +124,9 @@ def scored_events(
                     said, clear = score(event.posteriors), score.is_clear(event.posteriors)
                     yield ScoredEvent(item.speaker, event, *said, clear)
         except AudioError as error:
-            tally.faults.append(Fault.of(str(item.path), error))
+            fault, used_s = Fault.of(str(item.path), error), tally.seconds - before_s
+            used = f"used up to {used_s:.1f} s" if used_s else "not used"
+            tally.faults.append(replace(fault, message=f"{fault.message}; {used}"))
         progress(done, len(negatives))
     if not tally.seconds:
         faults = tally.faults

@@ -12,8 +12,8 @@ import typer
 
 from speechrec.errors import ConfigError
 from speechrec.files import write_text
-from speechrec.labels import label_track
-from speechrec.recording import printable
+from speechrec.labels import label_track, labels_beside
+from speechrec.recording import one_line, printable
 from speechrec.recordings import has_sound_beside
 from speechrec.stream import Detection
 from speechrec.transcribe import Heard
@@ -68,9 +68,10 @@ class Writer:
             typer.echo(text, nl=False)
             return
         path = self._out / name
-        if self._form == "labels" and path.exists() and has_sound_beside(path):
+        truth = labels_beside(path) if self._form == "labels" else None
+        if truth and has_sound_beside(path):
             raise ConfigError(
-                f"{heard.path}: {path} is there already and may be the truth; choose another --out"
+                f"{heard.path}: {truth} is there already and may be the truth; choose another --out"
             )
         try:
             self._out.mkdir(parents=True, exist_ok=True)
@@ -130,12 +131,13 @@ def heard_text(heard: Heard, top: int, *, several: bool) -> str:
     """
     if heard.is_word or heard.detections is None:
         return heard.text(top)
-    start = f"{heard.path}  " if several else ""
+    path = one_line(heard.path)
+    start = f"{path}  " if several else ""
     lines = [start + detection_text(each) for each in heard.detections]
     if not lines:
-        lines = [f"{heard.path}  no command in {heard.duration_s:.1f} s"]
+        lines = [f"{path}  no command in {heard.duration_s:.1f} s"]
     if spread := heard.uncertainty_text():
-        lines.append(f"{heard.path}  most like a command{spread}")
+        lines.append(f"{path}  most like a command{spread}")
     return "\n".join(lines)
 
 

@@ -75,6 +75,11 @@ def is_utf8(text: str) -> bool:
     return True
 
 
+def one_line(text: str) -> str:
+    """The text as a part of a line: names of files may have ends of lines in them."""
+    return text.replace("\n", "\\n")
+
+
 def printable(path: str) -> str:
     r"""The path with bytes that are not UTF-8 written as ``\xff``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

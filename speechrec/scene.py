@@ -119,7 +119,7 @@ def _spoken(maker: PieceMaker, config: MixConfig, commands: _Round, unknown: _Ro
     if not scene.truth:
         raise ConfigError(
             f"mix.minutes: expected room for a command, but {config.minutes:g} minutes hold none; "
-            "make recordings longer or pauses shorter"
+            "make recordings longer, pauses shorter, or unknown words fewer"
         )
     return scene
 

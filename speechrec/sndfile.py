@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speechrec.containers import stated_end
+from speechrec.containers import Bytes, stated_end
 from speechrec.errors import AudioError, DatasetError
 from speechrec.limits import check_finite, check_length, check_rate, check_regular, regular_size
-from speechrec.wav import Samples, is_wav, state_length
+from speechrec.wav import Samples, is_wav, missing_length
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
@@ -38,17 +38,10 @@ def read_info(path: Path) -> SoundInfo:
     Raises:
         AudioError: the file is missing, no sound, or does not say how long it is.
     """
-    import soundfile
-
     check_regular(path)
-    try:
-        with soundfile.SoundFile(os.fspath(path)) as file:
-            frames = known_frames(file) if file.frames else 0
-            rate_hz, channels = file.samplerate, file.channels
-    except soundfile.LibsndfileError as error:
-        raise AudioError("not_audio", f"{path}: expected a sound file: {_reason(error)}") from error
-    except UnicodeEncodeError as error:
-        raise AudioError("unreadable", f"{path}: expected a name in UTF-8; rename it") from error
+    with opened(path, str(path)) as file:
+        frames = known_frames(file) if file.frames else 0
+        rate_hz, channels = file.samplerate, file.channels
     if frames is None:
         raise AudioError(
             "unreadable",
@@ -79,29 +72,35 @@ def _mended(source: Path | io.BytesIO, name: str) -> io.BytesIO | mmap.mmap | No
     """
     if isinstance(source, io.BytesIO):
         with source.getbuffer() as data:
-            return source if _states_too_much(data, name) else None
+            if missing := _missing_length(data, name):
+                data[missing[0]] = missing[1]
+        return source if missing else None
     if not regular_size(source):
         return None
     try:
         with source.open("rb") as file:
-            # Only a WAV is written to, in a copy of its own.
-            access = mmap.ACCESS_COPY if is_wav(file.read(12)) else mmap.ACCESS_READ
-            mapped = mmap.mmap(file.fileno(), 0, access=access)
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                missing = _missing_length(data, name)
+            if not missing:
+                return None
+            # It counts as memory in use, all of it, though no more than the header is written to.
+            mended = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except OSError as error:
         raise AudioError("unreadable", f"{name}: cannot be read: {error.strerror}") from error
-    return mapped if _states_too_much(mapped, name) else None
+    mended[missing[0]] = missing[1]
+    return mended
 
 
-def _states_too_much(data: memoryview | mmap.mmap, name: str) -> bool:
-    """Whether a WAV header had to be given the true length; of what was cut, an error."""
+def _missing_length(data: Bytes, name: str) -> tuple[slice, bytes] | None:
+    """What a WAV header should have and where, if it does not; of what was cut, an error."""
     if is_wav(data):
-        return state_length(data, name)
+        return missing_length(data, name)
     if (end := stated_end(data)) > len(data):
         raise AudioError(
             "truncated",
             f"{name}: expected {end} bytes, found {len(data)}; copy or record it again",
         )
-    return False
+    return None
 
 
 @contextmanager
@@ -212,6 +211,10 @@ def write_wav(path: Path, wave: Samples, rate_hz: int) -> None:
     except soundfile.LibsndfileError as error:
         raise DatasetError(
             f"{path}: cannot be written: {_reason(error)} (disk full, or name too long?)"
+        ) from error
+    except UnicodeEncodeError as error:
+        raise DatasetError(
+            f"{path}: expected a name in UTF-8 to write to; choose another --out"
         ) from error
 
 

@@ -17,6 +17,7 @@ from speechrec.config import UNKNOWN
 from speechrec.errors import DatasetError
 from speechrec.features import Array
 from speechrec.files import new_folder, refuse_content, write_text
+from speechrec.recording import is_utf8
 from speechrec.sndfile import write_wav
 from speechrec.synth_cast import Phrase, Voice, cast, installed_engines, phrases_of
 
@@ -105,7 +106,7 @@ def check_request(folder: Path, words: Sequence[str], others: Sequence[str]) -> 
     """
     refuse_content(folder)
     for word in (*words, *others):
-        if "/" in word or word.startswith((".", "_")):
+        if "/" in word or word.startswith((".", "_")) or not is_utf8(word):
             raise DatasetError(f"{word!r}: expected a word that can name a folder")
     if not words:
         raise DatasetError("expected words to speak, got none; name some with --words yes,no")

@@ -15,6 +15,7 @@ from speechrec.events import find_events
 from speechrec.features import Array
 from speechrec.keyword_score import KeywordScore
 from speechrec.recognizer import Prediction, Recognizer, Uncertainty
+from speechrec.recording import one_line
 from speechrec.sources import file_blocks
 from speechrec.stream import Decider, Detection
 
@@ -49,7 +50,7 @@ class Heard:
         """``path  word  0.97``, with the next best words behind it for ``top`` above 1."""
         scores: Mapping[str, float] = self.prediction.scores
         best = "  ".join(f"{label}  {score:.2f}" for label, score in list(scores.items())[:top])
-        return f"{self.path}  {best}{self.uncertainty_text()}"
+        return f"{one_line(self.path)}  {best}{self.uncertainty_text()}"
 
     def uncertainty_text(self) -> str:
         """What Monte-Carlo dropout says, with two spaces before it; empty without it."""

@@ -7,7 +7,6 @@ RIFF WAVE specification (1991, with WAVE_FORMAT_EXTENSIBLE of 2007).
 import math
 import struct
 import sys
-from mmap import mmap
 from typing import NamedTuple
 
 import numpy as np
@@ -98,6 +97,17 @@ def _data_layout(
     streamed = size >= _STREAMED_SIZE or (
         size == 0 and (riff_size == 0 or riff_size >= _STREAMED_SIZE)
     )
+    follows = available - size
+    if follows > size and not _is_chunk(data, start + size):
+        # A recorder that was stopped before it could go back to its header.
+        streamed = streamed or size == 0
+        if not streamed:
+            raise AudioError(
+                "truncated",
+                f"{name}: expected {size} bytes of sound and then another chunk, {follows} bytes "
+                "of something else follow; if the recorder was stopped, mend its header: sox "
+                "--ignore-length OLD NEW",
+            )
     if streamed:
         size = available
     elif size > available:
@@ -108,8 +118,14 @@ def _data_layout(
     return WavLayout(tag, channels, rate_hz, bits, block, start, size)
 
 
-def state_length(data: memoryview | mmap, name: str) -> bool:
-    """Write the length of the sound into a header that does not have it; whether it was so.
+def _is_chunk(data: Bytes, position: int) -> bool:
+    """Whether what follows the sound, after an even number of bytes or not, has a chunk's name."""
+    names = (bytes(data[at : at + 4]) for at in (position, position + position % 2))
+    return any(name.isascii() and name.decode().isprintable() for name in names)
+
+
+def missing_length(data: Bytes, name: str) -> tuple[slice, bytes] | None:
+    """Where a header does not have the length of the sound, and what should stand there.
 
     Raises:
         AudioError: as `wav_layout`.
@@ -118,10 +134,7 @@ def state_length(data: memoryview | mmap, name: str) -> bool:
     stated = slice(layout.start - 4, layout.start)
     size = layout.size.to_bytes(8, "little")
     # Of more than 4 GiB libsndfile takes all there is.
-    if data[stated] == size[:4] or any(size[4:]):
-        return False
-    data[stated] = size[:4]
-    return True
+    return None if data[stated] == size[:4] or any(size[4:]) else (stated, size[:4])
 
 
 def decode_usual(data: bytes, wav: WavLayout) -> tuple[Samples, Extremes] | None:

@@ -324,6 +324,34 @@ def test_a_streamed_header_is_accepted(riff_size: int, data_size: int) -> None:
     np.testing.assert_array_equal(decode(data).samples[0], PCM / np.float32(2**15))
 
 
+@pytest.mark.parametrize("riff_size", [36, None])
+def test_a_recorder_that_was_stopped_at_once(riff_size: int | None) -> None:
+    """A length of zero is none where sound follows, whatever the whole file's is."""
+    data = riff(fmt(), chunk(b"data", PCM.tobytes(), size=0), size=riff_size)
+    np.testing.assert_array_equal(decode(data).samples[0], PCM / np.float32(2**15))
+
+
+def test_a_recorder_that_was_stopped_later() -> None:
+    """A header of the first block with much more behind it is not the whole of the sound."""
+    pcm = np.full(5000, -12_345, dtype="<i2").tobytes()
+    for size, kind in ((100, "truncated"), (len(pcm) - 100, None)):
+        data = riff(fmt(), chunk(b"data", pcm, size=size))
+        if kind is None:
+            # A few odd bytes at the end are what some programs leave.
+            assert decode(data).samples.shape == (1, size // 2)
+            continue
+        with pytest.raises(AudioError, match="--ignore-length") as caught:
+            decode(data)
+        assert caught.value.kind == kind
+
+
+def test_much_about_a_short_sound_is_no_sound() -> None:
+    """Chunks behind the sound may be longer than it, after an odd length too."""
+    for pcm in (b"\1\0" * 10, b"\1" * 11):
+        data = riff(fmt(), chunk(b"data", pcm), chunk(b"LIST", b"\0" * 1000))
+        assert decode(data).samples.shape == (1, len(pcm) // 2)
+
+
 def test_an_empty_data_chunk_in_a_whole_file_is_empty() -> None:
     """A length of zero is believed where the file's own length is stated."""
     with pytest.raises(AudioError) as caught:
@@ -491,6 +519,13 @@ def test_info_is_what_the_header_says(kind: str, tmp_path: Path) -> None:
     path.write_bytes(encode(tone(22_050, channels=2), 44_100, kind=kind))
     info = read_info(path)
     assert (info.duration_s, info.rate_hz, info.channels) == (0.5, 44_100, 2)
+
+
+def test_info_of_a_streamed_wav(tmp_path: Path) -> None:
+    """What a program wrote to a pipe is as long as what there is of it."""
+    path = tmp_path / "piped.wav"
+    path.write_bytes(riff(fmt(), chunk(b"data", PCM.tobytes(), size=0), size=0))
+    assert read_info(path).duration_s == len(PCM) / 16_000
 
 
 def test_info_of_a_sound_without_a_length_is_a_fault(tmp_path: Path) -> None:

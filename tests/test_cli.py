@@ -558,6 +558,8 @@ def test_where_nothing_is_like_a_command(call: Call, recogniser_file: Path, tmp_
         False,
     )
     assert call("mine", "quiet.wav", "--out", "other", "--least", "nan").code == 1
+    outcome = call("synth", "--near-misses", "nan", "--out", "said")
+    assert outcome.err == "speechrec: --near-misses: expected 0 to 1, got nan\n"
 
 
 def test_recordings_without_labels_are_told(
@@ -610,6 +612,22 @@ def test_evaluate_on_a_folder(
     assert tree["per_class"]["rise"]["clips"] == 48
     assert "not used: room/rise/broken.wav" in outcome.err
     assert "on room" in (tmp_path / "page.html").read_text()
+
+
+def test_a_line_is_one_line_whatever_a_name_has(
+    call: Call, tmp_path: Path, recogniser_file: Path, corpus: Path
+) -> None:
+    """An end of a line in a file's name does not make a line of its own."""
+    name = "a\n0.82 s  right  0.97"
+    shutil.copy(next((corpus / "rise").iterdir()), tmp_path / f"{name}.wav")
+    soundfile.write(tmp_path / f"{name}.flac", np.zeros(16_000 * 4), 16_000)
+    (tmp_path / f"{name}.mp3").write_bytes(b"no sound")
+    paths = [f"{name}{suffix}" for suffix in (".wav", ".flac", ".mp3")]
+    outcome = call("predict", "--model", recogniser_file, *paths)
+    shown = r"a\n0.82 s  right  0.97"
+    for line, suffix in zip(outcome.out.splitlines(), (".wav  ", ".flac  "), strict=True):
+        assert line.startswith(shown + suffix)
+    assert len(outcome.err.splitlines()) == 1
 
 
 def test_evaluate_as_text(

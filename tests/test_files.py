@@ -13,6 +13,7 @@ from speechrec.files import (
     new_folder,
     refuse_content,
     refuse_inside,
+    refuse_unwritable,
     replace_folder,
     replacing,
     write_json,
@@ -134,6 +135,39 @@ def test_a_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
     target = tmp_path / ("n" * 250 + ".txt")
     write_text(target, "new")
     assert target.read_text() == "new"
+
+
+def test_a_folders_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
+    """When it takes the place of another, too."""
+    target = tmp_path / ("n" * 255)
+    for text in ("old", "new"):
+        with new_folder(target) as folder:
+            (folder / "a.txt").write_text(text)
+    assert (target / "a.txt").read_text() == "new"
+    assert names(tmp_path) == [target.name]
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    """What it points to is replaced, in the other's folder."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.txt").write_text("old")
+    link = tmp_path / "link.txt"
+    link.symlink_to(Path("real") / "a.txt")
+    write_text(link, "new")
+    assert link.is_symlink()
+    assert (tmp_path / "real" / "a.txt").read_text() == "new"
+
+
+def test_a_file_that_cannot_be_written_is_known_before(tmp_path: Path) -> None:
+    """The error names what was asked for, and what is there is left alone."""
+    (tmp_path / "file").write_text("old")
+    refuse_unwritable(tmp_path / "file")
+    refuse_unwritable(tmp_path / "new")
+    assert names(tmp_path) == ["file"]
+    target = Path("/proc/a.txt")
+    for attempt in (refuse_unwritable, lambda path: write_text(path, "new")):
+        with pytest.raises(OSError, match=r"/proc/a\.txt'$"):
+            attempt(target)
 
 
 def test_two_targets_at_once_do_not_meet(tmp_path: Path) -> None:

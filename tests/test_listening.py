@@ -313,16 +313,22 @@ def test_closed_streams_are_empty(recogniser_file: Path, closed: str) -> None:
     assert b"Traceback" not in done.stderr
 
 
-def test_ended_from_outside_it_cleans_up(recogniser_file: Path) -> None:
-    """SIGTERM, as from a service manager, ends a command as Ctrl-C does, with its own exit code."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_ended_from_outside_it_cleans_up(recogniser_file: Path, number: int) -> None:
+    """SIGTERM, as from a service manager, ends a command as Ctrl-C does, with its own exit code.
+
+    So does SIGHUP, from a terminal that goes away.
+    """
     environment = {**os.environ, "SPEECHREC_MODEL": str(recogniser_file)}
     with subprocess.Popen(
-        command("listen", "-"), stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    ) as process:
+        command("listen", "-"), stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
+        # Tests that run under nohup have been told to ignore it.
+        preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),
+    ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stderr is not None
         # What is said first comes after the handler is there.
         assert process.stderr.readline().startswith(b"recogniser: ")
-        process.terminate()
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 128 + number
         assert b"Traceback" not in process.stderr.read()

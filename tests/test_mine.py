@@ -1,5 +1,7 @@
 """False alarms become clips that the next `extract` takes for unknown words."""
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,6 +147,32 @@ def test_a_recording_that_cannot_be_read_is_reported(
     assert str(bad) in fault.message
     assert result.clips == {"rise": 1, "fall": 1, "high": 1}
     assert calls == [(done, 5) for done in range(1, 6)]
+
+
+def test_how_much_of_a_recording_was_used_is_said(
+    glides: Recognizer, talks: Path, tmp_path: Path
+) -> None:
+    """What came before a recording broke off counts, and the fault says so."""
+    wave, _ = soundfile.read(talks / "t1-bob-x.wav")
+    whole = tmp_path / "a.flac"
+    soundfile.write(whole, np.tile(wave, 20), RATE)
+    data = whole.read_bytes()
+    whole.write_bytes(data[: len(data) * 3 // 4])
+    other = find_negatives(talks)[:1]
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"no sound")
+    negatives = [*other, *find_negatives(whole), *find_negatives(bad)]
+    first, second = mine(glides, negatives, tmp_path / "out", least=0).faults
+    assert re.search(r"; used up to \d+\.\d s$", first.message)
+    assert second.message.endswith("; not used")
+
+
+def test_a_folder_whose_name_is_not_utf_8(glides: Recognizer, talks: Path, tmp_path: Path) -> None:
+    """Clips cannot be written into it, which is said."""
+    out = tmp_path / os.fsdecode(b"\xe9") / "out"
+    with pytest.raises(DatasetError, match="expected a name in UTF-8 to write to"):
+        mine(glides, find_negatives(talks), out, least=0)
+    assert list(out.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", ["file", "folder", "is a file"])

@@ -585,7 +585,7 @@ def test_a_failure_leaves_everything_as_it_was(
         ({"snrs_db": (None, None)}, "snrs_db: .* each once, got clean, clean"),
         ({"snrs_db": (5, 5.0)}, "snrs_db: .* each once, got 5dB, 5dB"),
         ({"snrs_db": (0.0, -0.0)}, "snrs_db: .* each once, got 0dB, 0dB"),
-        ({"snrs_db": (101,)}, "snrs_db: expected -100 to 100 or none for clean, got 101"),
+        ({"snrs_db": (101,)}, "snrs_db: expected -100 to 100 or clean, got 101"),
         ({"snrs_db": (-101,)}, "snrs_db: .*got -101"),
         ({"snrs_db": (10, float("nan"))}, "snrs_db: .*got nan"),
         ({"least_pause_s": 2, "most_pause_s": 1}, "in order, got 2 and 1"),

@@ -67,6 +67,9 @@ def test_labels_beside_a_recording_are_not_written_over(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="may be the truth"):
             Writer("labels", tmp_path)(dataclasses.replace(LONG, path=path))
     assert (tmp_path / "a.txt").read_text() == "truth"
+    (tmp_path / "a.txt").rename(tmp_path / "a.TXT")
+    with pytest.raises(ConfigError, match=r"a\.TXT is there already and may be the truth"):
+        Writer("labels", tmp_path)(heard)
     for _ in range(2):
         Writer("labels", tmp_path / "out")(heard)
 

@@ -26,6 +26,7 @@ from speechrec.event import Event
 from speechrec.events import EventFinder, find_events
 from speechrec.features import FrontEnd, clip_features
 from speechrec.frame_ring import FrameRing
+from speechrec.gate import word_extent
 from speechrec.locate import installed_models
 from speechrec.placing import awaited_frames
 from speechrec.recognizer import Recognizer
@@ -565,6 +566,29 @@ def test_doubts_do_not_show_how_a_stream_is_cut(drawn: list[int]) -> None:
     assert len(events) >= 4
     assert [e.known for e in events] == sorted(e.known for e in events)
     assert states(events_of(network(scores), pieces(wave, drawn))) == states(events)
+
+
+@pytest.mark.parametrize(
+    ("word", "offset", "before", "cut"),
+    [("rise", 0.1, 4500, 0), ("rise", 0.2, 3500, 0), ("low", 0.3, 24_000, 331)],
+)
+def test_events_lie_in_their_stream(
+    shipped: Recognizer, word: str, offset: float, before: int, cut: int
+) -> None:
+    """An edge at the beginning or the end, such as of a constant offset, is no part of a word."""
+    said = speak(word, seconds=0.7, rng=np.random.default_rng(0))
+    after = np.zeros(0 if cut else 24_000)
+    wave = np.concatenate((np.zeros(before), said[: len(said) - cut], after)) + offset
+    events = events_of(shipped, [np.float32(wave)])
+    assert events
+    for event in events:
+        assert 0 <= event.start < event.stop <= event.known <= len(wave)
+
+
+@pytest.mark.parametrize(("sample", "block"), [(-500, 0), (0, 0), (321, 2), (99_999, 4)])
+def test_where_nothing_stands_out_a_word_is_a_block(sample: int, block: int) -> None:
+    """The one around its middle, or the nearest one there is."""
+    assert word_extent(np.zeros(5, np.float32), sample, CONFIG) == (block, block + 1)
 
 
 def hum(samples: int) -> Array:

@@ -344,6 +344,8 @@ def test_labels_of_no_command(glides: Recognizer, write: Callable[..., Path]) ->
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
+        ("0.1\t350\trise\n", r"a\.txt: expected labels of a\.wav, which ends at "),
+        ("4.3\t4.6\trise\n", r"a\.txt: expected labels of a\.wav, which ends at 4\.00 s"),
         ("1000\t1001\trise\n", r"a\.txt: expected labels of a\.wav, which ends at "),
         ("0.1\t0.5\trise\n0.3\t0.6\trise\n", r"a\.txt: expected 'rise' at 0\.3 s once"),
     ],

@@ -102,7 +102,7 @@ def test_nothing_is_written_over(spoken: Path) -> None:
     assert sorted(spoken.rglob("*")) == before
 
 
-@pytest.mark.parametrize("word", ["../x", "_noise", ".hidden"])
+@pytest.mark.parametrize("word", ["../x", "_noise", ".hidden", "y\udce9s"])
 def test_a_word_must_be_able_to_name_a_folder(tmp_path: Path, word: str) -> None:
     """A word that would write elsewhere or be passed over is an error that names it."""
     with pytest.raises(DatasetError, match="can name a folder"):
