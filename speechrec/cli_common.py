@@ -21,8 +21,8 @@ ModelOption = Annotated[
 NegativesPattern = Annotated[
     str,
     typer.Option(
-        help="Regular expression whose group is the speaker in the names of --negatives, e.g. "
-        "'-([a-z]+)-'; default: what is before _nohash_, or every file its own."
+        help="Regular expression whose group is the speaker in the names of recordings without "
+        "commands, e.g. '-([a-z]+)-'; default: what is before _nohash_, or every file its own."
     ),
 ]
 PatternOption = Annotated[

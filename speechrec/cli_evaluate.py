@@ -26,7 +26,11 @@ def evaluate(
     features: Annotated[Path, typer.Option(help="Feature store.")] = Path("runs/features"),
     part: Annotated[Part, typer.Option(help="Part of the store to test on.")] = "testing",
     stream: Annotated[
-        bool, typer.Option("--stream", help="Long recordings with labels, as speechrec mix makes.")
+        bool,
+        typer.Option(
+            "--stream",
+            help="Long recordings with labels, as speechrec mix makes; default: those in data/mix.",
+        ),
     ] = False,
     speaker_pattern: PatternOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
