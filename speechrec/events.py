@@ -9,6 +9,7 @@ the size of the blocks that come in, so the events are the same to the last bit.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from speechrec.frame_ring import FrameRing
 from speechrec.gate import is_audible, word_extent
 from speechrec.placing import awaited_frames, block_samples, excess_energy, off_centre
 from speechrec.recognizer import Recognizer
+from speechrec.sources import file_blocks
 from speechrec.talk import TalkPrior
 
 # A window is on a word while its centre of gravity is within so many hops of the middle; that is
@@ -235,3 +237,14 @@ def find_events(
     for block in blocks:
         yield finder.push(block), len(block)
     yield finder.finish(), 0
+
+
+def file_events(recognizer: Recognizer, path: Path) -> Iterator[tuple[list[Event], float]]:
+    """The events of a recording, block by block, each with the seconds of the block.
+
+    Raises:
+        AudioError: the recording cannot be read.
+    """
+    rate = recognizer.config.sample_rate_hz
+    for events, samples in find_events(recognizer, file_blocks(path, sample_rate_hz=rate)):
+        yield events, samples / rate

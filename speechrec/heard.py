@@ -11,11 +11,11 @@ import numpy as np
 
 from speechrec.errors import AudioError, DatasetError
 from speechrec.event import Event
+from speechrec.events import file_events
 from speechrec.features import Array
 from speechrec.labels import Command, labels_beside, read_labels
 from speechrec.mix import INFO_NAME
 from speechrec.mix_config import condition_name
-from speechrec.negatives import file_events
 from speechrec.recognizer import Recognizer
 from speechrec.recordings import sound_files
 from speechrec.sndfile import read_info

@@ -8,12 +8,11 @@ from typing import NamedTuple
 from speechrec.config import Part
 from speechrec.errors import AudioError, DatasetError
 from speechrec.event import Event
-from speechrec.events import find_events
+from speechrec.events import file_events
 from speechrec.keyword_score import KeywordScore
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
 from speechrec.recordings import sound_files
-from speechrec.sources import file_blocks
 from speechrec.speaker_pattern import SpeakerPattern
 from speechrec.splits import percentile
 
@@ -71,17 +70,6 @@ def _part(speaker: str) -> Part:
     if value < _VALIDATION_BELOW:
         return "validation"
     return "testing" if value < _TESTING_BELOW else "training"
-
-
-def file_events(recognizer: Recognizer, path: Path) -> Iterator[tuple[list[Event], float]]:
-    """The events of a recording, block by block, each with the seconds of the block.
-
-    Raises:
-        AudioError: the recording cannot be read.
-    """
-    rate = recognizer.config.sample_rate_hz
-    for events, samples in find_events(recognizer, file_blocks(path, sample_rate_hz=rate)):
-        yield events, samples / rate
 
 
 @dataclass(slots=True)

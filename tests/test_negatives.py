@@ -12,9 +12,9 @@ from conftest import speak
 
 from speechrec.config import PARTS, Part
 from speechrec.errors import AudioError, ConfigError, DatasetError
-from speechrec.events import find_events
+from speechrec.events import file_events, find_events
 from speechrec.locate import installed_models
-from speechrec.negatives import Negative, file_events, find_negatives
+from speechrec.negatives import Negative, find_negatives
 from speechrec.recognizer import Recognizer
 
 RATE = 16_000
