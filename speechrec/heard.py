@@ -96,7 +96,7 @@ def _truths(paths: Sequence[Path], recognizer: Recognizer) -> list[tuple[Command
             )
         truth = read_labels(track, words=recognizer.keywords)
         last = max((command.end_s for command in truth), default=0.0)
-        # Set by hand, labels may reach a little too far. Lengths of MP3 files are estimates.
+        # Set by hand, labels may reach a little too far. MP3 files are a little off.
         slack = 1.05 if path.suffix.lower() == ".mp3" else 1.0
         if last > 0.5 + slack * (seconds := _length_s(path)):
             raise DatasetError(

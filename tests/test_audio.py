@@ -324,6 +324,19 @@ def test_a_streamed_header_is_accepted(riff_size: int, data_size: int) -> None:
     np.testing.assert_array_equal(decode(data).samples[0], PCM / np.float32(2**15))
 
 
+@pytest.mark.parametrize("as_path", [True, False], ids=["path", "bytes"])
+def test_half_an_mp3(tmp_path: Path, as_path: bool) -> None:
+    """One whose header says more than there is was cut; one that says nothing is what there is."""
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, tone(160_000), 16_000, bitrate_mode="VARIABLE")
+    whole = path.read_bytes()
+    assert read_audio(path, sample_rate_hz=16_000).shape == (160_000,)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(AudioError, match=r"expected 10\.000 s of sound, found ") as caught:
+        read_audio(path if as_path else path.read_bytes(), sample_rate_hz=16_000)
+    assert caught.value.kind == "truncated"
+
+
 @pytest.mark.parametrize("riff_size", [36, None])
 def test_a_recorder_that_was_stopped_at_once(riff_size: int | None) -> None:
     """A length of zero is none where sound follows, whatever the whole file's is."""
