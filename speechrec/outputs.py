@@ -56,7 +56,7 @@ class Writer:
                 label track beside a recording, or it cannot be written.
         """
         text = formatted(heard, self._form)
-        stem = "stdin" if heard.path == "-" else Path(heard.path).stem
+        stem = _stem(heard)
         name = stem + _SUFFIXES[self._form] if self._out else _ctm_name(stem)
         if name in self._taken:
             what, cure = f"{name} was written for {self._taken[name]}", "name them one at a time"
@@ -90,12 +90,16 @@ def formatted(heard: Heard, form: Form) -> str:
         )
     if form == "labels":
         return label_track(found)
-    name = _ctm_name("stdin" if heard.path == "-" else Path(heard.path).stem)
+    name = _ctm_name(_stem(heard))
     return "".join(
         f"{name} 1 {each.start_s:.3f} {each.end_s - each.start_s:.3f} {_ctm_field(each.label)} "
         f"{each.confidence:.4f}\n"
         for each in found
     )
+
+
+def _stem(heard: Heard) -> str:
+    return "stdin" if heard.path == "-" else Path(heard.path).stem
 
 
 def _ctm_name(stem: str) -> str:

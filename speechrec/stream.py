@@ -1,7 +1,7 @@
 """The streaming detector: samples in, commands with their times out."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,10 @@ class Decider:
         )
         return Detection(label, start_s, end_s, confidence, known_s)
 
+    def all_of(self, events: Iterable[Event]) -> list[Detection]:
+        """The commands among events."""
+        return [found for event in events if (found := self(event))]
+
 
 class Detector:
     """Samples to commands. Not to be shared between threads.
@@ -113,8 +117,8 @@ class Detector:
         Raises:
             AudioError: a sample is NaN or infinite.
         """
-        return list(filter(None, map(self._decide, self._finder.push(samples))))
+        return self._decide.all_of(self._finder.push(samples))
 
     def finish(self) -> list[Detection]:
         """The commands that were waiting for the end of the stream; no push afterwards."""
-        return list(filter(None, map(self._decide, self._finder.finish())))
+        return self._decide.all_of(self._finder.finish())

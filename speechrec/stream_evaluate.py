@@ -186,7 +186,7 @@ def _detections(
     recognizer: Recognizer, item: HeardRecording, thresholds: Mapping[str, float]
 ) -> list[Detection]:
     decide = Decider(recognizer.labels, thresholds, rate_hz=recognizer.config.sample_rate_hz)
-    return list(filter(None, map(decide, item.events)))
+    return decide.all_of(item.events)
 
 
 def _det_point(
