@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from speechrec import cli_data, cli_evaluate, cli_negatives, cli_stream, cli_train
-from speechrec.cli_common import ModelOption, choose_model, say, say_error, show, standard_input
+from speechrec.cli_common import ModelOption, choose_model, say, show, standard_input
 from speechrec.errors import SpeechrecError
 
 # The exit code after Ctrl-C.
@@ -99,7 +99,7 @@ def predict(
             failed = True
             if as_json:
                 typer.echo(json.dumps(failure_record(path, error)))
-            say_error(error)
+            say(f"speechrec: {error}")
     if failed:
         raise typer.Exit(1)
 
@@ -127,6 +127,17 @@ def models(
         show(json.dumps(record) if as_json else console.model_text(record))
 
 
+# From a service manager; from a terminal that goes away, which may send it twice.
+_ENDING = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
+
+
+def _end(number: int, frame: object) -> None:
+    """End as after Ctrl-C; clearing away is not to be ended."""
+    for each in _ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run the command line; the one place where errors become a line and an exit code."""
     # Products this small only get slower with threads; must be set before numpy is loaded.
@@ -141,10 +152,10 @@ def main() -> None:
         # A file name that is no text must not stop the others.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     # Ended from outside, what is half-written is cleared away as after Ctrl-C.
-    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+    for number in _ENDING:
         # What nohup has told to go on does so.
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda received, _: sys.exit(128 + received))
+            signal.signal(number, _end)
     try:
         app()
     except SystemExit as stop:
@@ -153,7 +164,7 @@ def main() -> None:
             say(f"speechrec: stopped{_GO_ON.get(command, '')}")
         raise
     except SpeechrecError as error:
-        say_error(error)
+        say(f"speechrec: {error}")
         sys.exit(1)
     except BrokenPipeError:
         # The reader of our output has gone (speechrec predict ... | head).
@@ -165,7 +176,7 @@ def main() -> None:
         name = error.filename2 or error.filename
         named = f"{name}: " if name else ""
         # numpy says only how much it could not write.
-        say_error(f"{named}{error.strerror or f'{error} (is the disk full?)'}")
+        say(f"speechrec: {named}{error.strerror or f'{error} (is the disk full?)'}")
         sys.exit(1)
     finally:
         # Or else Python looks for cycles in everything once more before it ends.

@@ -64,13 +64,10 @@ def show(text: str, *, err: bool = False) -> None:
 
 
 def say(line: str) -> None:
-    """A line for whoever sits there, apart from the results."""
-    show(line, err=True)
-
-
-def say_error(error: Exception | str) -> None:
-    """What went wrong, on one line whatever stands in the names of files."""
-    say(f"speechrec: {one_line(str(error))}")
+    """A line for whoever sits there, apart from the results; one, whatever names have in them."""
+    # Of a terminal that has gone nobody sees it.
+    with suppress(OSError):
+        show(one_line(line), err=True)
 
 
 def standard_input() -> BinaryIO:

@@ -66,7 +66,7 @@ def calibrate(
     show(console.thresholds_text(alarms, chosen, target_fa_per_hour))
     update_bundle(path, out or path, {"stream": stream})
     for fault in alarms.faults:
-        say(fault.message)
+        say(f"bad file: {fault.message}")
     show(f"recogniser: {out or path}")
 
 
@@ -95,7 +95,7 @@ def mine(
     with clips_progress("mining") as progress:
         mined = run_mine(recognizer, found, out, least=least, progress=progress)
     for fault in mined.faults:
-        say(fault.message)
+        say(f"bad file: {fault.message}")
     words = ", ".join(f"{label} {count}" for label, count in sorted(mined.clips.items()))
     heard = f"{sum(mined.clips.values())} clips in {out} from {mined.seconds / 60:.1f} minutes"
     advice = f", most like {words}; learn from them with: speechrec extract --unknown {out}"

@@ -74,11 +74,12 @@ def listen(
     output = sys.stderr if as_json else None
     runner = CommandRunner(run, say=say, output=output) if run is not None else None
     recognizer = Recognizer.load(choose_model(model))
-    detector = Detector(recognizer, thresholds=_thresholds(threshold or [], recognizer.keywords))
-    if not recognizer.has_stream_thresholds and not threshold:
+    thresholds = _thresholds(threshold or [], recognizer.keywords)
+    detector = Detector(recognizer, thresholds=thresholds)
+    if of_clips := [label for label in recognizer.uncalibrated if label not in thresholds]:
         say(
-            "thresholds are those of single clips, too low where people talk: set those of streams "
-            "by speechrec calibrate, or by --threshold"
+            f"thresholds of {', '.join(of_clips)} are those of single clips, too low where people "
+            "talk: speechrec calibrate sets those of streams, or --threshold"
         )
 
     with (

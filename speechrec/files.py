@@ -13,16 +13,20 @@ from typing import Any
 
 from speechrec.errors import DatasetError
 
+# Bytes that leave room for more; a name may have 255.
+_LONGEST_NAME = 200
+
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Yield a temporary path that becomes ``target`` when the block ends without an error.
 
-    Of a symbolic link what it points to is replaced. An `OSError` names the target.
+    Of a symbolic link what it points to is replaced. Errors about the temporary path name the
+    target instead.
     """
-    with _temporary(target) as partial:
+    with _temporary(target) as (partial, real):
         yield partial
-        os.replace(partial, os.path.realpath(target))
+        os.replace(partial, real)
 
 
 def refuse_unwritable(target: Path) -> None:
@@ -31,32 +35,34 @@ def refuse_unwritable(target: Path) -> None:
     Raises:
         OSError: it cannot.
     """
-    with _temporary(target) as partial:
+    with _temporary(target) as (partial, _):
         partial.touch()
 
 
 @contextmanager
-def _temporary(target: Path) -> Iterator[Path]:
-    """A path beside what ``target`` is or points to; nothing is there after the block."""
+def _temporary(target: Path) -> Iterator[tuple[Path, Path]]:
+    """A path beside what ``target`` is or points to, and that; only folders stay of it."""
     real = Path(os.path.realpath(target))
     # The suffix stays last, because some writers choose their format by it.
-    partial = _beside(real, f"partial{real.suffix}")
+    partial = _beside(real, f"partial{target.suffix}")
     try:
         real.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
+        yield partial, real
     except OSError as error:
         if str(error.filename) != str(partial):
             raise
         raise OSError(error.errno, error.strerror, str(target)) from error
     finally:
         with suppress(OSError):
-            partial.unlink(missing_ok=True)
+            partial.unlink()
 
 
 def _beside(target: Path, why: str) -> Path:
-    """A hidden name beside a target; short, since its own may be as long as names can be."""
-    checksum = zlib.crc32(os.fsencode(target.name))
-    return target.with_name(f".{checksum:08x}.{os.getpid()}.{why}")
+    """A hidden name beside a target, with a checksum of its name where that would be too long."""
+    name = target.name
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = f"{zlib.crc32(os.fsencode(name)):08x}"
+    return target.with_name(f".{name}.{os.getpid()}.{why}")
 
 
 def write_text(target: Path, text: str) -> None:

@@ -96,9 +96,8 @@ def _truths(paths: Sequence[Path], recognizer: Recognizer) -> list[tuple[Command
             )
         truth = read_labels(track, words=recognizer.keywords)
         last = max((command.end_s for command in truth), default=0.0)
-        # Set by hand, labels may reach a little too far. MP3 files are a little off.
-        slack = 1.05 if path.suffix.lower() == ".mp3" else 1.0
-        if last > 0.5 + slack * (seconds := _length_s(path)):
+        # Set by hand, labels may reach a little too far.
+        if last > 0.5 + (seconds := _length_s(path)):
             raise DatasetError(
                 f"{track}: expected labels of {path.name}, which ends at {seconds:.2f} s, got one "
                 f"at {last:.2f} s"

@@ -113,7 +113,7 @@ class CommandRunner:
                 words, stdin=subprocess.DEVNULL, stdout=self._output,
                 env={**os.environ, **environment},
                 # The terminal's Ctrl-C is for the listener.
-                start_new_session=True,
+                process_group=0,
             )  # fmt: skip
             self._running.append(process)
         except OSError as error:

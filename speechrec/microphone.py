@@ -63,14 +63,14 @@ class Microphone:
         """Called by PortAudio, in a thread of its own: keep the block and go."""
         if status.input_overflow:
             self.overruns += 1
-        # PortAudio uses its memory again. What was lost is silence, so that times stay right.
-        block = np.concatenate((np.zeros(self._lost_samples, dtype=np.float32), samples[:, 0]))
-        try:
-            self._blocks.put_nowait(block)
-            self._lost_samples = 0
-        except queue.Full:
+        if self._blocks.full():
             self.overruns += 1
             self._lost_samples += len(samples)
+            return
+        # PortAudio uses its memory again. What was lost is silence, so that times stay right.
+        lost = np.zeros(self._lost_samples, dtype=np.float32)
+        self._blocks.put_nowait(np.concatenate((lost, samples[:, 0])))
+        self._lost_samples = 0
 
     def _ended(self) -> None:
         """Called by PortAudio when the device stops, by itself too."""

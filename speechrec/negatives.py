@@ -113,8 +113,8 @@ def scored_events(
                     yield ScoredEvent(item.speaker, event, *said, clear)
         except AudioError as error:
             fault, used_s = Fault.of(str(item.path), error), tally.seconds - before_s
-            used = f"used up to {used_s:.1f} s" if used_s else "not used"
-            tally.faults.append(replace(fault, message=f"{fault.message}; {used}"))
+            used = f"; used up to {used_s:.1f} s" if used_s else ""
+            tally.faults.append(replace(fault, message=fault.message + used))
         progress(done, len(negatives))
     if not tally.seconds:
         faults = tally.faults

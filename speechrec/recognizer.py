@@ -63,7 +63,9 @@ class Recognizer:
         self.stream_thresholds = {
             label: bundle.stream_thresholds.get(label, otherwise) for label in self.keywords
         }
-        self.has_stream_thresholds = bool(bundle.stream_thresholds)
+        self.uncalibrated = tuple(
+            label for label in self.keywords if label not in bundle.stream_thresholds
+        )
         self.front_end = FrontEnd(bundle.config, mel=bundle.mel)
         self._network = Network(bundle.model, labels=len(bundle.labels), dropout=bundle.dropout)
         self._stream_model = bundle.stream_model

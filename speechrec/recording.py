@@ -53,7 +53,7 @@ class Stretch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A file that is not used, and why."""
+    """A file that is not used, or not to its end, and why."""
 
     path: str
     kind: str
@@ -61,7 +61,7 @@ class Fault:
 
     @classmethod
     def of(cls, path: str, error: AudioError) -> "Fault":
-        return cls(printable(path), error.kind, printable(str(error)))
+        return cls(printable(path), error.kind, one_line(printable(str(error))))
 
 
 def is_utf8(text: str) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speechrec.containers import Bytes, stated_end
+from speechrec.containers import Bytes, mp3_states_length, stated_end
 from speechrec.errors import AudioError, DatasetError
 from speechrec.limits import check_finite, check_length, check_rate, check_regular, regular_size
 from speechrec.wav import Samples, is_wav, missing_length
@@ -33,14 +33,16 @@ class SoundInfo:
 
 
 def read_info(path: Path) -> SoundInfo:
-    """Length, rate and channels without decoding the sound.
+    """Length, rate and channels without decoding the sound, if it says how long it is.
 
     Raises:
-        AudioError: the file is missing, no sound, or does not say how long it is.
+        AudioError: the file is missing, no sound, cut, or a FLAC that does not say how long it is.
     """
     check_regular(path)
     with opened(path, str(path)) as file:
         frames = known_frames(file) if file.frames else 0
+        if not file.states_length:
+            frames = sum(map(len, decoded_blocks(file, str(path))))
         rate_hz, channels = file.samplerate, file.channels
     if frames is None:
         raise AudioError(
@@ -56,6 +58,8 @@ def _one_way() -> "type[SoundFile]":
     import soundfile
 
     class OneWay(soundfile.SoundFile):  # type: ignore[misc]
+        states_length = True
+
         def seekable(self) -> bool:
             return False
 
@@ -70,25 +74,38 @@ def _mended(source: Path | io.BytesIO, name: str) -> io.BytesIO | mmap.mmap | No
     Raises:
         AudioError: the file is missing, or is shorter than it says.
     """
+    with _bytes_of(source, name) as data:
+        missing = _missing_length(data, name)
+    if not missing:
+        return None
+    where, length = missing
+    if isinstance(source, io.BytesIO):
+        source.getbuffer()[where] = length
+        return source
+    with source.open("rb") as file:
+        # It counts as memory in use, all of it, though no more than the header is written to.
+        mended = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    mended[where] = length
+    return mended
+
+
+@contextmanager
+def _bytes_of(source: Path | io.BytesIO, name: str) -> Iterator[Bytes]:
+    """What is in a file, without reading all of it; nothing of a pipe."""
     if isinstance(source, io.BytesIO):
         with source.getbuffer() as data:
-            if missing := _missing_length(data, name):
-                data[missing[0]] = missing[1]
-        return source if missing else None
-    if not regular_size(source):
-        return None
-    try:
-        with source.open("rb") as file:
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                missing = _missing_length(data, name)
-            if not missing:
-                return None
-            # It counts as memory in use, all of it, though no more than the header is written to.
-            mended = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    except OSError as error:
-        raise AudioError("unreadable", f"{name}: cannot be read: {error.strerror}") from error
-    mended[missing[0]] = missing[1]
-    return mended
+            yield data
+    elif not regular_size(source):
+        yield b""
+    else:
+        try:
+            with (
+                source.open("rb") as file,
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            ):
+                yield mapped
+        except OSError as error:
+            raise AudioError("unreadable", f"{name}: cannot be read: {error.strerror}") from error
 
 
 def _missing_length(data: Bytes, name: str) -> tuple[slice, bytes] | None:
@@ -119,6 +136,9 @@ def opened(source: Path | io.BytesIO, name: str) -> Iterator["SoundFile"]:
         raise AudioError("unreadable", f"{name}: expected a name in UTF-8; rename it") from error
     with file:
         check_rate(file.samplerate, name)
+        if file.format == "MP3":
+            with _bytes_of(source, name) as data:
+                file.states_length = mp3_states_length(data)
         try:
             yield file
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
@@ -221,7 +241,7 @@ def write_wav(path: Path, wave: Samples, rate_hz: int) -> None:
 
 def known_frames(file: "SoundFile") -> int | None:
     """Frames of a sound; compressed formats without a length claim an absurd number."""
-    return int(file.frames) if 0 < file.frames < 1 << 60 else None
+    return int(file.frames) if 0 < file.frames < 1 << 60 and file.states_length else None
 
 
 def _reason(error: Exception) -> str:

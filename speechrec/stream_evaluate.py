@@ -206,5 +206,5 @@ def _shifted(threshold: float, shift: float) -> float:
     """The threshold with ``shift`` added to its log-odds; what is muted stays so."""
     if threshold >= 1:
         return threshold
-    clipped = min(max(threshold, 1e-9), 1 - 1e-9)
+    clipped = min(max(threshold, 1e-6), 1 - 1e-6)
     return 1 / (1 + (1 - clipped) / clipped * math.exp(-shift))

@@ -97,16 +97,15 @@ def _data_layout(
     streamed = size >= _STREAMED_SIZE or (
         size == 0 and (riff_size == 0 or riff_size >= _STREAMED_SIZE)
     )
-    follows = available - size
-    if follows > size and not _is_chunk(data, start + size):
-        # A recorder that was stopped before it could go back to its header.
+    if available - size > size and _is_sound(data, start + size):
+        # A recorder was stopped before it could go back to its header.
         streamed = streamed or size == 0
         if not streamed:
             raise AudioError(
                 "truncated",
-                f"{name}: expected {size} bytes of sound and then another chunk, {follows} bytes "
-                "of something else follow; if the recorder was stopped, mend its header: sox "
-                "--ignore-length OLD NEW",
+                f"{name}: expected {size} bytes of sound and then another chunk, "
+                f"{available - size} bytes of something else follow; if the recorder was stopped, "
+                "mend its header: sox --ignore-length OLD NEW",
             )
     if streamed:
         size = available
@@ -118,10 +117,19 @@ def _data_layout(
     return WavLayout(tag, channels, rate_hz, bits, block, start, size)
 
 
-def _is_chunk(data: Bytes, position: int) -> bool:
-    """Whether what follows the sound, after an even number of bytes or not, has a chunk's name."""
-    names = (bytes(data[at : at + 4]) for at in (position, position + position % 2))
-    return any(name.isascii() and name.decode().isprintable() for name in names)
+def _is_sound(data: Bytes, position: int) -> bool:
+    """Whether what is there may be sound: neither a chunk nor a tag, nor one byte all along."""
+    # A chunk begins at an even place, or ought to.
+    for at in (position, position + position % 2):
+        name = bytes(data[at : at + 4]).rstrip(b"\0 ")
+        if name[:3] == b"ID3" or (name and name.isascii() and name.decode().isprintable()):
+            return False
+    start, piece = position + position % 2, 1 << 20
+    first = bytes(data[start : start + 1])
+    return any(
+        len(part := bytes(data[at : at + piece])) != part.count(first)
+        for at in range(start, len(data), piece)
+    )
 
 
 def missing_length(data: Bytes, name: str) -> tuple[slice, bytes] | None:

@@ -26,6 +26,7 @@ from speechrec.audio import (
     read_audio,
     read_bytes,
 )
+from speechrec.containers import mp3_states_length
 from speechrec.errors import AudioError
 from speechrec.sndfile import read_info
 
@@ -324,17 +325,50 @@ def test_a_streamed_header_is_accepted(riff_size: int, data_size: int) -> None:
     np.testing.assert_array_equal(decode(data).samples[0], PCM / np.float32(2**15))
 
 
+def mp3() -> bytes:
+    """Ten seconds, half of them quiet, which a variable bit rate says in less."""
+    wave = np.random.default_rng(1).normal(0, 0.1, 160_000)
+    wave[:80_000] *= 1e-4
+    buffer = io.BytesIO()
+    soundfile.write(buffer, wave, 16_000, format="MP3", bitrate_mode="VARIABLE")
+    return buffer.getvalue()
+
+
+def without_head(data: bytes) -> bytes:
+    """An MP3 as a program writes it to a pipe: without the frame that counts the others."""
+    assert 0 < data.find(b"Xing") < 100
+    return data[data.find(data[:2], 2) :]
+
+
 @pytest.mark.parametrize("as_path", [True, False], ids=["path", "bytes"])
 def test_half_an_mp3(tmp_path: Path, as_path: bool) -> None:
-    """One whose header says more than there is was cut; one that says nothing is what there is."""
-    path = tmp_path / "a.mp3"
-    soundfile.write(path, tone(160_000), 16_000, bitrate_mode="VARIABLE")
-    whole = path.read_bytes()
+    """One whose header says more than there is was cut."""
+    path, whole = tmp_path / "a.mp3", mp3()
+    path.write_bytes(whole)
     assert read_audio(path, sample_rate_hz=16_000).shape == (160_000,)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(AudioError, match=r"expected 10\.000 s of sound, found ") as caught:
         read_audio(path if as_path else path.read_bytes(), sample_rate_hz=16_000)
     assert caught.value.kind == "truncated"
+
+
+@pytest.mark.parametrize("as_path", [True, False], ids=["path", "bytes"])
+@pytest.mark.parametrize("tag", [b"", b"ID3\x04\0\0\0\0\x4e\x10" + bytes(10_000)])
+def test_an_mp3_that_does_not_say_its_length(tmp_path: Path, as_path: bool, tag: bytes) -> None:
+    """It is not taken for cut because its first frame or a picture before it suggest more."""
+    path = tmp_path / "a.mp3"
+    path.write_bytes(tag + without_head(mp3()))
+    wave = read_audio(path if as_path else path.read_bytes(), sample_rate_hz=16_000)
+    assert len(wave) / 16_000 == pytest.approx(10, abs=0.2)
+    assert read_info(path).duration_s == len(wave) / 16_000
+
+
+@pytest.mark.parametrize("tag", [b"", b"ID3\x04\0\x10\0\0\x4e\x10" + bytes(10_010)])
+def test_an_mp3_that_says_its_length(tag: bytes) -> None:
+    """Behind a tag, with a footer or without, too."""
+    assert mp3_states_length(tag + mp3())
+    assert not mp3_states_length(tag + without_head(mp3()))
+    assert not mp3_states_length(b"ID3\x04")
 
 
 @pytest.mark.parametrize("riff_size", [36, None])
@@ -346,30 +380,35 @@ def test_a_recorder_that_was_stopped_at_once(riff_size: int | None) -> None:
 
 def test_a_recorder_that_was_stopped_later() -> None:
     """A header of the first block with much more behind it is not the whole of the sound."""
-    pcm = np.full(5000, -12_345, dtype="<i2").tobytes()
-    for size, kind in ((100, "truncated"), (len(pcm) - 100, None)):
-        data = riff(fmt(), chunk(b"data", pcm, size=size))
-        if kind is None:
-            # A few odd bytes at the end are what some programs leave.
-            assert decode(data).samples.shape == (1, size // 2)
-            continue
-        with pytest.raises(AudioError, match="--ignore-length") as caught:
-            decode(data)
-        assert caught.value.kind == kind
+    pcm = np.random.default_rng(0).integers(-2000, 2000, 100).astype("<i2").tobytes()
+    data = riff(fmt(), chunk(b"data", pcm, size=20))
+    with pytest.raises(AudioError, match="--ignore-length") as caught:
+        decode(data)
+    assert caught.value.kind == "truncated"
 
 
-def test_much_about_a_short_sound_is_no_sound() -> None:
-    """Chunks behind the sound may be longer than it, after an odd length too."""
-    for pcm in (b"\1\0" * 10, b"\1" * 11):
-        data = riff(fmt(), chunk(b"data", pcm), chunk(b"LIST", b"\0" * 1000))
-        assert decode(data).samples.shape == (1, len(pcm) // 2)
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"\0" * 30_000, b"\xff" * 30_000, b"ID3\x03" + PCM.tobytes() * 10,
+        b"id3\0" + PCM.tobytes() * 10, chunk(b"LIST", PCM.tobytes() * 10), PCM.tobytes()[:18],
+    ],
+    ids=["zeros", "ones", "raw tag", "short name", "chunk", "a few bytes"],
+)  # fmt: skip
+@pytest.mark.parametrize("size", [20, 21])
+def test_much_behind_a_short_sound_is_no_sound(tail: bytes, size: int) -> None:
+    """Padding, tags and chunks may be longer than the sound; some programs leave a few bytes."""
+    start = b"\1\2" * 10 + b"\3" * (size % 2)
+    data = riff(fmt(), chunk(b"data", start, size=size)[: 8 + size + size % 2] + tail)
+    assert decode(data).samples.shape == (1, 10)
 
 
 def test_an_empty_data_chunk_in_a_whole_file_is_empty() -> None:
-    """A length of zero is believed where the file's own length is stated."""
-    with pytest.raises(AudioError) as caught:
-        decode(riff(fmt(), chunk(b"data", b"")))
-    assert caught.value.kind == "empty"
+    """A length of zero is believed where nothing follows, or nothing but zeros."""
+    for tail in (b"", bytes(4096)):
+        with pytest.raises(AudioError) as caught:
+            decode(riff(fmt(), chunk(b"data", b"") + tail))
+        assert caught.value.kind == "empty"
 
 
 @pytest.mark.parametrize("body", [b"INFOISFT" + b"\0" * 10, b"odd", b"", b"x" * 1001])

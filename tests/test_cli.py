@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -612,6 +613,32 @@ def test_evaluate_on_a_folder(
     assert tree["per_class"]["rise"]["clips"] == 48
     assert "not used: room/rise/broken.wav" in outcome.err
     assert "on room" in (tmp_path / "page.html").read_text()
+
+
+def test_what_is_cleared_away_is_so_to_its_end(tmp_path: Path) -> None:
+    """A terminal that goes away says so twice."""
+    code = (
+        "import pathlib, time\n"
+        "from speechrec import cli, files\n"
+        "def job():\n"
+        "    with files.new_folder(pathlib.Path('out')) as folder:\n"
+        "        for number in range(4000):\n"
+        "            (folder / str(number)).touch()\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(60)\n"
+        "cli.app = job\n"
+        "cli.main()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        for _ in range(3):
+            process.terminate()
+            time.sleep(0.01)
+        process.wait(60)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_line_is_one_line_whatever_a_name_has(

@@ -150,12 +150,16 @@ def test_a_folders_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
 def test_a_link_stays_one(tmp_path: Path) -> None:
     """What it points to is replaced, in the other's folder."""
     (tmp_path / "real").mkdir()
-    (tmp_path / "real" / "a.txt").write_text("old")
+    (tmp_path / "real" / "a").write_text("old")
     link = tmp_path / "link.txt"
-    link.symlink_to(Path("real") / "a.txt")
-    write_text(link, "new")
+    link.symlink_to(Path("real") / "a")
+    with replacing(link) as partial:
+        # Where the writer looks for its format.
+        assert partial.suffix == ".txt"
+        partial.write_text("new")
     assert link.is_symlink()
-    assert (tmp_path / "real" / "a.txt").read_text() == "new"
+    assert (tmp_path / "real" / "a").read_text() == "new"
+    assert names(tmp_path / "real") == ["a"]
 
 
 def test_a_file_that_cannot_be_written_is_known_before(tmp_path: Path) -> None:
@@ -164,10 +168,21 @@ def test_a_file_that_cannot_be_written_is_known_before(tmp_path: Path) -> None:
     refuse_unwritable(tmp_path / "file")
     refuse_unwritable(tmp_path / "new")
     assert names(tmp_path) == ["file"]
-    target = Path("/proc/a.txt")
+    target = tmp_path / "file" / "a.txt"
     for attempt in (refuse_unwritable, lambda path: write_text(path, "new")):
-        with pytest.raises(OSError, match=r"/proc/a\.txt'$"):
+        with pytest.raises(OSError, match="file"):
             attempt(target)
+    assert names(tmp_path) == ["file"]
+
+
+def test_an_error_names_the_target(tmp_path: Path) -> None:
+    """What was asked for, not the temporary name."""
+    target = tmp_path / "a.txt"
+    target.mkdir()
+    with pytest.raises(OSError, match=r"/a\.txt'$") as caught:
+        write_text(target, "new")
+    assert "partial" not in str(caught.value)
+    assert names(tmp_path) == ["a.txt"]
 
 
 def test_two_targets_at_once_do_not_meet(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from speechrec.bundle import read_bundle, write_bundle
+from speechrec.cli import _ENDING
 from speechrec.cli_common import standard_input
 from speechrec.cli_stream import _thresholds
 from speechrec.errors import AudioError, ConfigError
@@ -255,24 +256,32 @@ def test_the_terminals_ctrl_c_is_not_for_programs(tmp_path: Path, lines: list[st
 
 @pytest.mark.parametrize(
     ("calibrated", "options", "said"),
-    [(False, [], True), (False, ["--threshold", "0.9"], False), (True, [], False)],
+    [
+        ([], [], "rise, fall, high"),
+        (["rise"], [], "fall, high"),
+        (["rise"], ["fall=0.9"], "high"),
+        (["rise", "fall", "high"], [], ""),
+        ([], ["0.9"], ""),
+    ],
 )
 def test_thresholds_of_single_clips_are_said(
-    tmp_path: Path, recogniser_file: Path, calibrated: bool, options: list[str], said: bool
+    tmp_path: Path, recogniser_file: Path, calibrated: list[str], options: list[str], said: str
 ) -> None:
     """Whoever listens with them knows why so much is heard, and what to do."""
     content = read_bundle(recogniser_file)
-    manifest = dict(content.manifest)
-    manifest.pop("stream", None)
-    if calibrated:
-        manifest["stream"] = {"thresholds": {"rise": 0.9}}
+    stream = {"thresholds": dict.fromkeys(calibrated, 0.9)}
     path = tmp_path / "a.speechrec"
-    write_bundle(path, manifest=manifest, model=content.model, mel=content.mel)
+    write_bundle(
+        path, manifest={**content.manifest, "stream": stream}, model=content.model, mel=content.mel
+    )
+    thresholds = [word for option in options for word in ("--threshold", option)]
     done = subprocess.run(
-        command("listen", "-", "--model", path, *options),
-        input=b"", capture_output=True, check=True,
+        command("listen", "-", "--model", path, *thresholds),
+        input="", capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert (b"speechrec calibrate" in done.stderr) == said
+    notice = f"thresholds of {said} are those of single clips" if said else ""
+    assert done.stderr.startswith(notice)
+    assert ("speechrec calibrate" in done.stderr) == bool(said)
 
 
 def test_finish_waits(tmp_path: Path, lines: list[str]) -> None:
@@ -313,7 +322,7 @@ def test_closed_streams_are_empty(recogniser_file: Path, closed: str) -> None:
     assert b"Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", sorted(_ENDING))
 def test_ended_from_outside_it_cleans_up(recogniser_file: Path, number: int) -> None:
     """SIGTERM, as from a service manager, ends a command as Ctrl-C does, with its own exit code.
 
@@ -323,7 +332,7 @@ def test_ended_from_outside_it_cleans_up(recogniser_file: Path, number: int) -> 
     with subprocess.Popen(
         command("listen", "-"), stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
         # Tests that run under nohup have been told to ignore it.
-        preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_DFL),
+        preexec_fn=partial(signal.signal, number, signal.SIG_DFL),
     ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stderr is not None

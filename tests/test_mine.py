@@ -164,7 +164,7 @@ def test_how_much_of_a_recording_was_used_is_said(
     negatives = [*other, *find_negatives(whole), *find_negatives(bad)]
     first, second = mine(glides, negatives, tmp_path / "out", least=0).faults
     assert re.search(r"; used up to \d+\.\d s$", first.message)
-    assert second.message.endswith("; not used")
+    assert "used" not in second.message
 
 
 def test_a_folder_whose_name_is_not_utf_8(glides: Recognizer, talks: Path, tmp_path: Path) -> None:

@@ -377,7 +377,7 @@ def test_stream_thresholds(
     path = rewritten(tmp_path / "a.speechrec", content, threshold=0.75, **changes)
     recognizer = Recognizer.load(path)
     assert recognizer.stream_thresholds == expected
-    assert recognizer.has_stream_thresholds == bool(stream)
+    assert set(recognizer.uncalibrated) == set(recognizer.keywords) - set(stream)
     assert recognizer.threshold == 0.75
 
 
