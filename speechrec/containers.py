@@ -49,29 +49,6 @@ def stated_end(data: Bytes) -> int:
     return 0
 
 
-# How far behind its own head the first frame of an MP3 may have another one.
-_MP3_HEAD_BYTES = 200
-
-
-def mp3_states_length(data: Bytes) -> bool:
-    """Whether an MP3 begins with a frame that counts the others (Xing, Info or VBRI).
-
-    Of others libsndfile guesses from the size of the first frame, which may be far off.
-    """
-    start = 0
-    while data[start : start + 3] == b"ID3":
-        # ID3v2: the size in seven bits a byte. A footer of ten bytes does no harm.
-        head = bytes(data[start : start + 10])
-        if len(head) < 10:
-            return False
-        size = 0
-        for byte in head[6:]:
-            size = size << 7 | byte & 127
-        start += 10 + size
-    frame = bytes(data[start : start + _MP3_HEAD_BYTES])
-    return any(name in frame for name in (b"Xing", b"Info", b"VBRI"))
-
-
 # Name, first byte of the content, length of the content.
 _Chunk = tuple[bytes, int, int]
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speechrec.containers import Bytes, mp3_states_length, stated_end
+from speechrec.containers import Bytes, stated_end
 from speechrec.errors import AudioError, DatasetError
 from speechrec.limits import check_finite, check_length, check_rate, check_regular, regular_size
+from speechrec.mp3 import counted
 from speechrec.wav import Samples, is_wav, missing_length
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class SoundInfo:
 
 
 def read_info(path: Path) -> SoundInfo:
-    """Length, rate and channels without decoding the sound, if it says how long it is.
+    """Length, rate and channels without decoding the sound.
 
     Raises:
         AudioError: the file is missing, no sound, cut, or a FLAC that does not say how long it is.
@@ -41,8 +42,6 @@ def read_info(path: Path) -> SoundInfo:
     check_regular(path)
     with opened(path, str(path)) as file:
         frames = known_frames(file) if file.frames else 0
-        if not file.states_length:
-            frames = sum(map(len, decoded_blocks(file, str(path))))
         rate_hz, channels = file.samplerate, file.channels
     if frames is None:
         raise AudioError(
@@ -58,8 +57,6 @@ def _one_way() -> "type[SoundFile]":
     import soundfile
 
     class OneWay(soundfile.SoundFile):  # type: ignore[misc]
-        states_length = True
-
         def seekable(self) -> bool:
             return False
 
@@ -67,7 +64,7 @@ def _one_way() -> "type[SoundFile]":
 
 
 def _mended(source: Path | io.BytesIO, name: str) -> io.BytesIO | mmap.mmap | None:
-    """A WAV sound with its true length, where a program that wrote to a pipe could not state it.
+    """A WAV or MP3 with its true length, where a program that wrote to a pipe could not state it.
 
     libsndfile takes what a header says for at most what there is, and so hides a file that was cut.
 
@@ -76,6 +73,8 @@ def _mended(source: Path | io.BytesIO, name: str) -> io.BytesIO | mmap.mmap | No
     """
     with _bytes_of(source, name) as data:
         missing = _missing_length(data, name)
+        if not missing and (mp3 := counted(data)):
+            return io.BytesIO(mp3)
     if not missing:
         return None
     where, length = missing
@@ -136,9 +135,6 @@ def opened(source: Path | io.BytesIO, name: str) -> Iterator["SoundFile"]:
         raise AudioError("unreadable", f"{name}: expected a name in UTF-8; rename it") from error
     with file:
         check_rate(file.samplerate, name)
-        if file.format == "MP3":
-            with _bytes_of(source, name) as data:
-                file.states_length = mp3_states_length(data)
         try:
             yield file
         except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
@@ -241,7 +237,7 @@ def write_wav(path: Path, wave: Samples, rate_hz: int) -> None:
 
 def known_frames(file: "SoundFile") -> int | None:
     """Frames of a sound; compressed formats without a length claim an absurd number."""
-    return int(file.frames) if 0 < file.frames < 1 << 60 and file.states_length else None
+    return int(file.frames) if 0 < file.frames < 1 << 60 else None
 
 
 def _reason(error: Exception) -> str:

@@ -26,8 +26,8 @@ from speechrec.audio import (
     read_audio,
     read_bytes,
 )
-from speechrec.containers import mp3_states_length
 from speechrec.errors import AudioError
+from speechrec.mp3 import counted
 from speechrec.sndfile import read_info
 
 pytestmark = pytest.mark.usefixtures("loops")
@@ -325,12 +325,13 @@ def test_a_streamed_header_is_accepted(riff_size: int, data_size: int) -> None:
     np.testing.assert_array_equal(decode(data).samples[0], PCM / np.float32(2**15))
 
 
-def mp3() -> bytes:
+def mp3(*, quiet_first: bool = True, rate: int = 16_000, channels: int = 1) -> bytes:
     """Ten seconds, half of them quiet, which a variable bit rate says in less."""
-    wave = np.random.default_rng(1).normal(0, 0.1, 160_000)
-    wave[:80_000] *= 1e-4
+    wave = np.random.default_rng(1).normal(0, 0.1, (10 * rate, channels))
+    wave[: 5 * rate] *= 1e-4 if quiet_first else 1
+    wave[5 * rate :] *= 1 if quiet_first else 1e-4
     buffer = io.BytesIO()
-    soundfile.write(buffer, wave, 16_000, format="MP3", bitrate_mode="VARIABLE")
+    soundfile.write(buffer, wave, rate, format="MP3", bitrate_mode="VARIABLE")
     return buffer.getvalue()
 
 
@@ -353,22 +354,31 @@ def test_half_an_mp3(tmp_path: Path, as_path: bool) -> None:
 
 
 @pytest.mark.parametrize("as_path", [True, False], ids=["path", "bytes"])
+@pytest.mark.parametrize("quiet_first", [True, False])
 @pytest.mark.parametrize("tag", [b"", b"ID3\x04\0\0\0\0\x4e\x10" + bytes(10_000)])
-def test_an_mp3_that_does_not_say_its_length(tmp_path: Path, as_path: bool, tag: bytes) -> None:
-    """It is not taken for cut because its first frame or a picture before it suggest more."""
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2), (8000, 2), (48_000, 1)])
+def test_an_mp3_that_does_not_say_its_length(
+    tmp_path: Path, as_path: bool, quiet_first: bool, tag: bytes, rate: int, channels: int
+) -> None:
+    """It is as long as what is in it, whatever its first frame or a picture before it suggest."""
     path = tmp_path / "a.mp3"
-    path.write_bytes(tag + without_head(mp3()))
-    wave = read_audio(path if as_path else path.read_bytes(), sample_rate_hz=16_000)
-    assert len(wave) / 16_000 == pytest.approx(10, abs=0.2)
-    assert read_info(path).duration_s == len(wave) / 16_000
+    whole = mp3(quiet_first=quiet_first, rate=rate, channels=channels)
+    path.write_bytes(tag + without_head(whole))
+    wave = read_audio(path if as_path else path.read_bytes(), sample_rate_hz=rate)
+    assert len(wave) / rate == pytest.approx(10, abs=0.2)
+    assert read_info(path).duration_s == len(wave) / rate
+    # The louder half is where it was.
+    loud = np.square(wave).reshape(2, -1).sum(axis=1) if len(wave) % 2 == 0 else np.ones(2)
+    assert (loud[0] <= loud[1]) or not quiet_first
 
 
 @pytest.mark.parametrize("tag", [b"", b"ID3\x04\0\x10\0\0\x4e\x10" + bytes(10_010)])
 def test_an_mp3_that_says_its_length(tag: bytes) -> None:
-    """Behind a tag, with a footer or without, too."""
-    assert mp3_states_length(tag + mp3())
-    assert not mp3_states_length(tag + without_head(mp3()))
-    assert not mp3_states_length(b"ID3\x04")
+    """Behind a tag, with a footer or without, it is left as it is; so is what is no MP3."""
+    assert counted(tag + mp3()) == b""
+    assert counted(tag + without_head(mp3())) != b""
+    for data in (b"", b"ID3", b"ID3\x04\0\0\0\0\x7f\x7f", WAV, FLAC, BROKEN["MP3 of nothing"][0]):
+        assert counted(data) == b""
 
 
 @pytest.mark.parametrize("riff_size", [36, None])
