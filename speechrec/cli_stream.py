@@ -76,12 +76,7 @@ def listen(
     recognizer = Recognizer.load(choose_model(model))
     thresholds = _thresholds(threshold or [], recognizer.keywords)
     detector = Detector(recognizer, thresholds=thresholds)
-    if of_clips := [label for label in recognizer.uncalibrated if label not in thresholds]:
-        say(
-            f"thresholds of {', '.join(of_clips)} are those of single clips, too low where people "
-            "talk: speechrec calibrate sets those of streams, or --threshold"
-        )
-
+    _say_thresholds_of_clips(set(recognizer.uncalibrated) - set(thresholds))
     with (
         _sound(source, detector, device, rate, channels, encoding) as (blocks, overruns),
         ListeningScreen(overruns) as screen,
@@ -132,6 +127,15 @@ def _sound(
     with Microphone(device, sample_rate_hz=detector.rate_hz) as microphone:
         say(f"microphone: {microphone.name} (Ctrl-C ends)")
         yield microphone, lambda: microphone.overruns
+
+
+def _say_thresholds_of_clips(keywords: set[str]) -> None:
+    """Why so much is heard, and what to do."""
+    if keywords:
+        say(
+            f"thresholds of {', '.join(sorted(keywords))} are those of single clips, too low where "
+            "people talk: speechrec calibrate sets those of streams, or --threshold"
+        )
 
 
 def _thresholds(options: list[str], keywords: tuple[str, ...]) -> dict[str, float]:

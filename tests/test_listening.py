@@ -257,7 +257,7 @@ def test_the_terminals_ctrl_c_is_not_for_programs(tmp_path: Path, lines: list[st
 @pytest.mark.parametrize(
     ("calibrated", "options", "said"),
     [
-        ([], [], "rise, fall, high"),
+        ([], [], "fall, high, rise"),
         (["rise"], [], "fall, high"),
         (["rise"], ["fall=0.9"], "high"),
         (["rise", "fall", "high"], [], ""),
