@@ -74,6 +74,7 @@ def _mended(source: Path | io.BytesIO, name: str) -> io.BytesIO | mmap.mmap | No
     with _bytes_of(source, name) as data:
         missing = _missing_length(data, name)
         if not missing and (mp3 := counted(data)):
+            # All of it in memory, though not decoded.
             return io.BytesIO(mp3)
     if not missing:
         return None
@@ -81,9 +82,8 @@ def _mended(source: Path | io.BytesIO, name: str) -> io.BytesIO | mmap.mmap | No
     if isinstance(source, io.BytesIO):
         source.getbuffer()[where] = length
         return source
-    with source.open("rb") as file:
-        # It counts as memory in use, all of it, though no more than the header is written to.
-        mended = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    # It counts as memory in use, all of it, though no more than the header is written to.
+    mended = _mapped(source, name, mmap.ACCESS_COPY)
     mended[where] = length
     return mended
 
@@ -97,14 +97,16 @@ def _bytes_of(source: Path | io.BytesIO, name: str) -> Iterator[Bytes]:
     elif not regular_size(source):
         yield b""
     else:
-        try:
-            with (
-                source.open("rb") as file,
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-            ):
-                yield mapped
-        except OSError as error:
-            raise AudioError("unreadable", f"{name}: cannot be read: {error.strerror}") from error
+        with _mapped(source, name, mmap.ACCESS_READ) as mapped:
+            yield mapped
+
+
+def _mapped(path: Path, name: str, access: int) -> mmap.mmap:
+    try:
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=access)
+    except OSError as error:
+        raise AudioError("unreadable", f"{name}: cannot be read: {error.strerror}") from error
 
 
 def _missing_length(data: Bytes, name: str) -> tuple[slice, bytes] | None:

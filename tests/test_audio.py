@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import io
+import mmap
 import os
 import struct
 import threading
@@ -588,6 +589,27 @@ def test_info_of_a_streamed_wav(tmp_path: Path) -> None:
     path = tmp_path / "piped.wav"
     path.write_bytes(riff(fmt(), chunk(b"data", PCM.tobytes(), size=0), size=0))
     assert read_info(path).duration_s == len(PCM) / 16_000
+
+
+def test_a_file_too_large_for_the_memory_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the file, and not the end of all: only one without its length is mapped to be written."""
+    (tmp_path / "whole.wav").write_bytes(riff(fmt(), chunk(b"data", PCM.tobytes())))
+    piped = riff(fmt(), chunk(b"data", PCM.tobytes(), size=0), size=0)
+    (tmp_path / "piped.wav").write_bytes(piped)
+    mapping = mmap.mmap
+
+    def mapped(file: int, length: int, *, access: int) -> mmap.mmap:
+        if access != mmap.ACCESS_READ:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return mapping(file, length, access=access)
+
+    monkeypatch.setattr(mmap, "mmap", mapped)
+    assert read_info(tmp_path / "whole.wav").duration_s == len(PCM) / 16_000
+    with pytest.raises(AudioError, match=r"piped\.wav: cannot be read: Cannot allocate") as caught:
+        read_info(tmp_path / "piped.wav")
+    assert caught.value.kind == "unreadable"
 
 
 def test_info_of_a_sound_without_a_length_is_a_fault(tmp_path: Path) -> None:
