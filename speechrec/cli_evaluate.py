@@ -95,11 +95,15 @@ def _evaluate_streams(
 ) -> None:
     from speechrec.files import write_text
     from speechrec.progress import clips_progress
+    from speechrec.recording import Fault
     from speechrec.stream_evaluate import evaluate_streams
     from speechrec.stream_report import to_html, to_text
 
+    faults: list[Fault] = []
     with clips_progress("listening") as progress:
-        figures = evaluate_streams(recognizer, folder, progress=progress)
+        figures = evaluate_streams(recognizer, folder, progress=progress, on_fault=faults.append)
+    for fault in faults:
+        say(f"not used: {fault.message}")
     if not any(each.said for each in figures):
         say(f"no commands are labelled in {folder}: every detection counts as a false alarm")
     show(json.dumps([each.to_json() for each in figures]) if as_json else to_text(figures))

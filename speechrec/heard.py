@@ -17,6 +17,7 @@ from speechrec.labels import Command, labels_beside, read_labels
 from speechrec.mix import INFO_NAME
 from speechrec.mix_config import condition_name
 from speechrec.recognizer import Recognizer
+from speechrec.recording import Fault
 from speechrec.recordings import sound_files
 from speechrec.sndfile import read_info
 
@@ -41,6 +42,7 @@ def hear_folder(
     folder: Path,
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    on_fault: Callable[[Fault], None] | None = None,
 ) -> list[HeardRecording]:
     """What the network made of each recording; arguments and errors as
     `stream_evaluate.evaluate_streams`."""
@@ -53,20 +55,37 @@ def hear_folder(
     conditions = _conditions(folder)
     # All of them before the first is heard, since hearing may take hours.
     truths = _truths(paths, recognizer)
-    heard = []
+    heard: list[HeardRecording] = []
+    faults: list[Fault] = []
     for done, (path, truth) in enumerate(zip(paths, truths, strict=True), 1):
-        events: list[Event] = []
-        seconds = 0.0
-        for found, length_s in file_events(recognizer, path):
-            seconds += length_s
-            # An hour of clips would be a gigabyte.
-            events += (dataclasses.replace(event, clip=_NO_CLIP) for event in found)
-        condition = conditions.get(path.name, _ANY)
-        heard.append(HeardRecording(path, condition, seconds, truth, tuple(events)))
+        try:
+            seconds, events = _hear(recognizer, path)
+            condition = conditions.get(path.name, _ANY)
+            heard.append(HeardRecording(path, condition, seconds, truth, events))
+        except AudioError as error:
+            if on_fault is None:
+                raise
+            faults.append(Fault.of(str(path), error))
+            on_fault(faults[-1])
         progress(done, len(paths))
+    if not heard:
+        raise DatasetError(
+            f"{folder}: no recording can be heard (first reason: {faults[0].message})"
+        )
     # As `mix` was asked for the conditions: clean first, as a rule.
     order = [*dict.fromkeys(conditions.values()), _ANY]
     return sorted(heard, key=lambda item: order.index(item.condition))
+
+
+def _hear(recognizer: Recognizer, path: Path) -> tuple[float, tuple[Event, ...]]:
+    """How long a recording is and what the network was asked about, without the clips: of an hour
+    they would be a gigabyte."""
+    events: list[Event] = []
+    seconds = 0.0
+    for found, length_s in file_events(recognizer, path):
+        seconds += length_s
+        events += (dataclasses.replace(event, clip=_NO_CLIP) for event in found)
+    return seconds, tuple(events)
 
 
 def _conditions(folder: Path) -> dict[str, str]:
@@ -123,8 +142,6 @@ def _refuse_twice(truth: Sequence[Command], track: Path) -> None:
 def _length_s(path: Path) -> float:
     try:
         return read_info(path).duration_s
-    except AudioError as error:
+    except AudioError:
         # Such as a FLAC that does not say it; hearing it does, or says what is wrong.
-        if error.kind != "unreadable":
-            raise
         return math.inf

@@ -12,6 +12,7 @@ import numpy as np
 from speechrec.heard import HeardRecording, hear_folder
 from speechrec.labels import Command
 from speechrec.recognizer import Recognizer
+from speechrec.recording import Fault
 from speechrec.stream import Decider, Detection
 
 # The middle of a detection may be so far outside the word.
@@ -82,16 +83,21 @@ def evaluate_streams(
     folder: Path,
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    on_fault: Callable[[Fault], None] | None = None,
 ) -> list[StreamFigures]:
     """Figures for every condition of a folder of recordings with Audacity labels beside them.
 
     Where no recording has labels, there is no command in any of them.
 
+    Args:
+        on_fault: called for a recording that cannot be read; it and its commands are left out.
+
     Raises:
-        DatasetError: no recordings, one without labels among others, or labels of no command.
-        AudioError: a recording cannot be read.
+        DatasetError: no recordings that can be read, one without labels among others, or labels of
+            no command.
+        AudioError: a recording cannot be read, and there is no ``on_fault``.
     """
-    heard = hear_folder(recognizer, folder, progress=progress)
+    heard = hear_folder(recognizer, folder, progress=progress, on_fault=on_fault)
     conditions = list(dict.fromkeys(item.condition for item in heard))
     return [
         stream_figures(recognizer, [item for item in heard if item.condition == condition])

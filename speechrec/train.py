@@ -10,6 +10,8 @@ import dataclasses
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -91,17 +93,18 @@ def train(
         fill = band_statistics(training.x, bands=training.config.bands)[0]
         batches = Batches(training, targets, config, fill=fill)
         known = tf.data.Dataset.from_tensor_slices((validation.x, answers(validation)))
-        model.fit(
-            batches.dataset(first_epoch=len(history) + 1),
-            steps_per_epoch=epoch_steps(training, config),
-            epochs=config.epochs,
-            initial_epoch=len(history),
-            validation_data=untuned(known.batch(BATCH_WITHOUT_GRADIENT)),
-            callbacks=callbacks,
-            # `Batches` shuffles; Keras would shuffle again, with a state that is not saved.
-            shuffle=False,
-            verbose=0,
-        )  # fmt: skip
+        with _rounding(config.bfloat16):
+            model.fit(
+                batches.dataset(first_epoch=len(history) + 1),
+                steps_per_epoch=epoch_steps(training, config),
+                epochs=config.epochs,
+                initial_epoch=len(history),
+                validation_data=untuned(known.batch(BATCH_WITHOUT_GRADIENT)),
+                callbacks=callbacks,
+                # `Batches` shuffles; Keras would shuffle again, with a state that is not saved.
+                shuffle=False,
+                verbose=0,
+            )  # fmt: skip
     kept = recorder.kept_epoch
     model = checkpoint.load_model(kept)
     return TrainResult(
@@ -139,6 +142,17 @@ def _keep_freed_memory() -> None:
 
 # From glibc's malloc.h.
 _M_TOP_PAD, _M_MMAP_THRESHOLD = -2, -3
+
+
+@contextmanager
+def _rounding(bfloat16: bool) -> Iterator[None]:
+    """Whether TensorFlow's graphs multiply in bfloat16; weights and sums stay float32."""
+    option = "auto_mixed_precision_onednn_bfloat16"
+    tf.config.optimizer.set_experimental_options({option: bfloat16})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({option: False})
 
 
 def finish(run: Path) -> None:

@@ -569,8 +569,10 @@ def test_recordings_without_labels_are_told(
     """So that nobody takes a label track that was not found for silence."""
     (tmp_path / "day").mkdir()
     soundfile.write(tmp_path / "day" / "quiet.wav", np.zeros(48_000), 16_000)
+    (tmp_path / "day" / "torn.wav").write_bytes(b"no sound")
     outcome = call("evaluate", "--stream", "day", "--model", recogniser_file)
     assert outcome.code == 0
+    assert outcome.err.startswith("not used: day/torn.wav: ")
     assert "no commands are labelled in day: every detection counts as a false alarm" in outcome.err
 
 

@@ -17,6 +17,7 @@ from speechrec.event import Event
 from speechrec.heard import HeardRecording, hear_folder
 from speechrec.labels import Command, write_labels
 from speechrec.recognizer import Recognizer
+from speechrec.recording import Fault
 from speechrec.stream_evaluate import (
     FalseAlarm,
     StreamFigures,
@@ -398,11 +399,19 @@ def test_labels_that_are_there_are_not_passed_over(
 
 
 def test_a_recording_that_cannot_be_read(glides: Recognizer, write: Callable[..., Path]) -> None:
-    """A measurement leaves nothing out: a recording that cannot be read is an error."""
+    """It is an error, unless somebody is told: then it is left out, and so are its commands."""
     folder = write("a.wav", ["rise"])
     (folder / "a.wav").write_bytes(b"no sound")
     with pytest.raises(AudioError, match=r"a\.wav"):
         evaluate_streams(glides, folder)
+    faults: list[Fault] = []
+    with pytest.raises(DatasetError, match=r"no recording can be heard \(first reason: .*a\.wav"):
+        evaluate_streams(glides, folder, on_fault=faults.append)
+    write("b.wav", ["rise", "high"])
+    faults.clear()
+    (found,) = evaluate_streams(glides, folder, on_fault=faults.append)
+    assert (found.recordings, found.said) == (1, 2)
+    assert [fault.path for fault in faults] == [str(folder / "a.wav")]
 
 
 @pytest.mark.parametrize(
