@@ -46,6 +46,9 @@ def mix(
     pause: Annotated[
         str, typer.Option(help="Shortest and longest pause in seconds.")
     ] = f"{_MIX.least_pause_s:g},{_MIX.most_pause_s:g}",
+    equal_level: Annotated[
+        bool, typer.Option("--equal-level", help="Bring all clips to one level before --level.")
+    ] = _MIX.equal_level,
     level: Annotated[
         str, typer.Option(help="Least and most change of a clip's level in dB.")
     ] = f"{_MIX.least_gain_db:g},{_MIX.most_gain_db:g}",
@@ -66,7 +69,7 @@ def mix(
     config = MixConfig(
         recordings=recordings, minutes=minutes, snrs_db=tuple(map(_snr_db, snr.split(","))),
         least_pause_s=least_pause_s, most_pause_s=most_pause_s, stretch_percent=speed,
-        least_gain_db=least_gain_db, most_gain_db=most_gain_db,
+        equal_level=equal_level, least_gain_db=least_gain_db, most_gain_db=most_gain_db,
         negative_share=negative_share, unknown_share=unknown_share, overlap_share=overlap_share,
         seed=seed,
     )  # fmt: skip

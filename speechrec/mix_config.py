@@ -33,7 +33,10 @@ class MixConfig:
     most_pause_s: float = 3.0
     # Speed and pitch together, up and down.
     stretch_percent: float = 0.0
-    # Of each clip, sentences included.
+    # Each clip, sentences included, is first brought to one level: where a corpus came in over many
+    # microphones, how loud clips are says little about how loud people were.
+    equal_level: bool = False
+    # Change of the level of each clip, sentences included.
     least_gain_db: float = -12.0
     most_gain_db: float = 0.0
     # Share of pauses in which a sentence without commands is said.

@@ -19,6 +19,8 @@ from speechrec.sndfile import read_info
 
 _SEPARATION = round(0.3 * RATE_HZ)
 _BEHIND_DB = -10.0
+# Of the active part of clips that are to be equally loud, in dBFS.
+_LEVEL_DB, _SILENT_POWER = -26.0, 1e-9
 # A clip brings its own background, which must not begin with a click.
 _FADE = RATE_HZ // 200
 # Speech is heard in stretches of at most so many seconds.
@@ -120,7 +122,12 @@ class PieceMaker:
 
     def _levelled(self, wave: Array) -> Array:
         config = self.config
-        return gain(wave, float(self.rng.uniform(config.least_gain_db, config.most_gain_db)))
+        gain_db = float(self.rng.uniform(config.least_gain_db, config.most_gain_db))
+        power = active_power(wave) if config.equal_level else 0.0
+        # Silence has no level to be brought to.
+        if power > _SILENT_POWER:
+            gain_db += _LEVEL_DB - 10 * math.log10(power)
+        return gain(wave, gain_db)
 
     def _over_speech(self, word: Array, power: float, sources: list[str]) -> tuple[Array, int]:
         """The word somewhere in a sentence that is 10 dB softer, and where."""

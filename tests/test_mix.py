@@ -199,6 +199,25 @@ def test_levels_are_as_asked(commands: list[MixClip]) -> None:
     assert 10 * np.log10(np.divide(loud, soft)) == pytest.approx(6, abs=0.05)
 
 
+def test_clips_can_be_equally_loud(tmp_path: Path, sounds: Path, negatives: list[Negative]) -> None:
+    """However loud they were recorded, sentences too; silence stays silence."""
+    for n, loud in enumerate((1.0, 0.1, 0.003)):
+        soundfile.write(tmp_path / f"go{n}.wav", loud * burst(COMMAND_HZ), RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "silence.wav", np.zeros(RATE), RATE)
+    clips = [MixClip(str(tmp_path / f"go{n}.wav"), "go") for n in range(3)]
+    clips.append(MixClip(str(tmp_path / "silence.wav"), None))
+    config = dataclasses.replace(
+        PLAIN, minutes=1, least_gain_db=0, equal_level=True, negative_share=0.5, unknown_share=0.2
+    )
+    scene = first_scene(clips, config, negatives=negatives)
+    assert 10 * np.log10(scene.powers) == pytest.approx(-26, abs=0.05)
+    sentences = band(scene.wave, SPEECH_HZ)
+    assert 10 * np.log10(active_power(sentences)) == pytest.approx(-26, abs=0.5)
+    assert np.abs(scene.wave).max() < 0.2
+    as_recorded = first_scene(clips, dataclasses.replace(config, equal_level=False))
+    assert np.ptp(10 * np.log10(as_recorded.powers)) > 40
+
+
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
 def test_shares_are_as_asked(share: float, clips: list[MixClip], negatives: list[Negative]) -> None:
     """So many pauses hold other speech, so many words are unknown."""
@@ -684,7 +703,7 @@ def test_command(call: Call, feature_store: Path, tmp_path: Path) -> None:
     code, out, _ = call(
         "--features", feature_store, "--part", "validation", "--noise", noise, "--out", "mixed",
         "--recordings", "2", "--minutes", "0.3", "--snr", "clean, 10,-5", "--speed", "5",
-        "--pause", "0.1,0.4", "--level", "-20,-3",
+        "--pause", "0.1,0.4", "--equal-level", "--level", "-20,-3",
         "--negative-share", "0.1", "--unknown-share", "0.5",
         "--overlap-share", "0", "--seed", "3",
     )  # fmt: skip
@@ -694,7 +713,7 @@ def test_command(call: Call, feature_store: Path, tmp_path: Path) -> None:
     about = json.loads((tmp_path / "mixed" / INFO_NAME).read_text())
     assert about["settings"] == {
         "recordings": 2, "minutes": 0.3, "snrs_db": [None, 10, -5], "least_pause_s": 0.1,
-        "most_pause_s": 0.4, "least_gain_db": -20, "most_gain_db": -3,
+        "most_pause_s": 0.4, "equal_level": True, "least_gain_db": -20, "most_gain_db": -3,
         "stretch_percent": 5, "negative_share": 0.1, "unknown_share": 0.5,
         "overlap_share": 0, "seed": 3,
     }  # fmt: skip
