@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tensorflow as tf
 
 from speechrec.checkpoint import EpochRow
 from speechrec.config import FeatureConfig
@@ -218,6 +219,7 @@ def test_batch_normalisation_resumes_too(tmp_path: Path) -> None:
         {"warmup_share": 0.4},
         {"label_smoothing": 0.2, "mixup": 0.4, "mask_share": 0.5, "mirror_share": 0.5},
         {"weight_decay": 0.5},
+        {"bfloat16": True},
     ],
     ids=str,
 )
@@ -366,6 +368,30 @@ def test_resnet_learns(tmp_path: Path) -> None:
         float((scores.argmax(axis=1) == VALIDATION.y).mean())
     )
     assert_same(fit(tmp_path / "again", config), result)
+
+
+def test_bfloat16_is_for_training_alone(tmp_path: Path) -> None:
+    """TensorFlow rounds while it fits, and no longer, however that ends; weights are whole."""
+
+    def is_rounding() -> bool:
+        found = tf.config.optimizer.get_experimental_options()
+        return bool(found.get("auto_mixed_precision_onednn_bfloat16", False))
+
+    def stop(step: Step) -> None:
+        assert is_rounding()
+        raise StoppedError
+
+    with pytest.raises(StoppedError):
+        fit(tmp_path / "stopped", with_train(bfloat16=True), on_step=stop)
+    assert not is_rounding()
+    rounding: list[bool] = []
+    config = with_train(bfloat16=True)
+    result = fit(tmp_path / "run", config, on_step=lambda step: rounding.append(is_rounding()))
+    assert rounding
+    assert all(rounding)
+    assert not is_rounding()
+    assert {weight.dtype for weight in weights(result)} == {np.dtype(np.float32)}
+    assert result.history[-1].loss < result.history[0].loss
 
 
 def test_finish_removes_the_checkpoints(tmp_path: Path, stopped_run: Path) -> None:
