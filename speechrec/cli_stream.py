@@ -84,8 +84,10 @@ def listen(
 
         def on_detection(found: "Detection") -> None:
             line = json.dumps(found.record()) if as_json else detection_text(found)
-            # Whoever reads this from a pipe wants it now.
-            print(line, flush=True)
+            # Whoever reads this from a pipe wants it now, and in one piece: unbuffered, `print`
+            # would write the end of the line apart, and a program of --exec in between.
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
             screen.detected(f"{found.label} {found.confidence:.2f}")
             if runner is not None:
                 runner(found)

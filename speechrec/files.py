@@ -26,6 +26,9 @@ def replacing(target: Path) -> Iterator[Path]:
     """
     with _temporary(target) as (partial, real):
         yield partial
+        if real.exists():
+            # What somebody has made private stays so.
+            shutil.copymode(real, partial)
         os.replace(partial, real)
 
 

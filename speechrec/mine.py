@@ -52,9 +52,10 @@ def mine(
     with new_folder(out) as folder:
         for found in scored_events(recognizer, negatives, tally, progress=progress):
             if found.confidence >= least:
+                speaker = _short(found.speaker)
                 # Some disks take names that differ in case for the same.
-                of_speaker = found.speaker.casefold()
-                name = f"{_short(found.speaker)}_nohash_{written[of_speaker]}.wav"
+                of_speaker = speaker.casefold()
+                name = f"{speaker}_nohash_{written[of_speaker]}.wav"
                 write_wav(folder / name, found.event.clip, recognizer.config.sample_rate_hz)
                 written[of_speaker] += 1
                 taken[found.label] += 1
@@ -62,7 +63,12 @@ def mine(
 
 
 def _short(speaker: str) -> str:
-    """The speaker, or its beginning and a checksum where the clip's name would get too long."""
+    """The speaker, or its beginning and a checksum where the clip's name would get too long.
+
+    Files whose names begin with a dot are hidden, also from `extract`.
+    """
+    if speaker.startswith("."):
+        speaker = "_" + speaker[1:]
     encoded = speaker.encode()
     if len(encoded) <= _LONGEST_SPEAKER:
         return speaker

@@ -188,10 +188,9 @@ def sound_files(folder: Path) -> list[Path]:
 
 def has_sound_beside(path: Path) -> bool:
     """Whether a sound file of the same name, but for its ending, lies in the folder of a file."""
-    return any(
-        path.with_suffix(suffix).exists() or path.with_suffix(suffix.upper()).exists()
-        for suffix in _SOUND_SUFFIXES
-    )
+    if not path.parent.is_dir():
+        return False
+    return any(each.stem == path.stem and _is_sound(each) for each in path.parent.iterdir())
 
 
 def _sound_files_of(folder: Path) -> list[Path]:

@@ -88,9 +88,9 @@ def scenes(
 
 
 class _Round:
-    """Goes round a list; ``item`` is next until ``advance`` is called."""
+    """Goes round a list; ``item`` is next until ``advance`` or, for good, ``drop`` is called."""
 
-    def __init__(self, items: Sequence[int]) -> None:
+    def __init__(self, items: list[int]) -> None:
         self._items = items
         self._place = 0
 
@@ -104,6 +104,10 @@ class _Round:
     def advance(self) -> None:
         self._place = (self._place + 1) % len(self._items)
 
+    def drop(self) -> None:
+        del self._items[self._place]
+        self._place %= max(1, len(self._items))
+
 
 def _spoken(maker: PieceMaker, config: MixConfig, commands: _Round, unknown: _Round) -> Scene:
     """Pause after clip after pause, until the next does not fit."""
@@ -112,6 +116,12 @@ def _spoken(maker: PieceMaker, config: MixConfig, commands: _Round, unknown: _Ro
     while True:
         kind = unknown if unknown and rng.random() < config.unknown_share else commands
         piece = maker.make(kind.item)
+        if piece.clip_samples > len(scene.wave):
+            # It fits nowhere, and would end every recording from now on.
+            kind.drop()
+            if not commands:
+                break
+            continue
         if scene.at + len(piece.wave) > len(scene.wave):
             break
         kind.advance()

@@ -41,6 +41,7 @@ class Piece(NamedTuple):
 
     wave: Array
     clip: int
+    clip_samples: int
     label: str | None
     first: int
     last: int
@@ -87,13 +88,15 @@ class PieceMaker:
         pause = self._pause(sources)
         word = self._word(clip)
         first, last = word_extent(word)
-        power, before = active_power(word), len(pause)
+        samples, power, before = len(word), active_power(word), len(pause)
         if clip.label and self.rng.random() < self.config.overlap_share:
             word, shift = self._over_speech(word, power, sources)
             before += shift
         wave = np.concatenate([pause, word])
         sources.append(clip.path)
-        return Piece(wave, index, clip.label, before + first, before + last, power, sources)
+        return Piece(
+            wave, index, samples, clip.label, before + first, before + last, power, sources
+        )
 
     def _pause(self, sources: list[str]) -> Array:
         """Silence, now and then with a sentence in it that is 0.3 s or more from both ends."""

@@ -318,6 +318,18 @@ def test_an_endless_stream_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.kind == "too_long"
 
 
+def test_a_name_that_is_not_utf_8_is_refused_also_where_a_file_is_mended(tmp_path: Path) -> None:
+    """libsndfile takes no such name, and a mended file would come in without one."""
+    data = bytearray(encode(tone()))
+    data[4:8] = b"\xff" * 4
+    where = data.index(b"data") + 4
+    data[where : where + 4] = b"\xff" * 4
+    path = tmp_path / os.fsdecode(b"\xff.wav")
+    path.write_bytes(data)
+    with pytest.raises(AudioError, match="expected a name in UTF-8; rename it"):
+        read_info(path)
+
+
 @pytest.mark.parametrize("riff_size", [0, 0x7FFFFFFF, 0xFFFFFFFF])
 @pytest.mark.parametrize("data_size", [0, 0x7FFFFFFF, 0x7FFFF000, 0xFFFFFFFF])
 def test_a_streamed_header_is_accepted(riff_size: int, data_size: int) -> None:

@@ -214,6 +214,16 @@ def test_the_current_folder_is_not_replaced(
         refuse_content(Path(name))
 
 
+def test_a_file_written_over_keeps_its_permissions(tmp_path: Path) -> None:
+    """What was private before is private afterwards."""
+    target = tmp_path / "mine.speechrec"
+    target.touch()
+    target.chmod(0o600)
+    with replacing(target) as partial:
+        partial.write_text("new")
+    assert (target.read_text(), target.stat().st_mode & 0o777) == ("new", 0o600)
+
+
 KIND = Kind("a result", "done.json", re.compile(r"done\.json|shard-\d+|recordings"))
 
 

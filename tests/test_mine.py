@@ -70,7 +70,7 @@ def test_speakers_with_long_and_similar_names(
     folder = tmp_path / "talks"
     folder.mkdir()
     long = "あ" * 83
-    names = [long + "1", long + "2", "Bob", "bob"]
+    names = [long + "1", long + "2", "Bob", "bob", "ann"]
     for name in names:
         soundfile.write(folder / f"{name}.wav", wave, RATE)
     once = len(events_of(glides, folder / "bob.wav"))
@@ -80,6 +80,19 @@ def test_speakers_with_long_and_similar_names(
     speakers = {clip.rpartition("_nohash_")[0] for clip in clips}
     assert len(speakers) == len(names)
     assert {"Bob", "bob"} < speakers
+
+
+def test_no_clip_is_hidden(glides: Recognizer, talks: Path, tmp_path: Path) -> None:
+    """Of a speaker whose name begins with a dot, `extract` would not see any."""
+    (tmp_path / "talks").mkdir()
+    for name in (".bob.wav", "_bob.wav"):
+        (tmp_path / "talks" / name).write_bytes((talks / "t1-bob-x.wav").read_bytes())
+    negatives = [item for name in (".bob.wav", "_bob.wav")
+                 for item in find_negatives(tmp_path / "talks" / name)]  # fmt: skip
+    found = mine(glides, negatives, tmp_path / "out", least=0)
+    clips = [path.name for path in (tmp_path / "out").iterdir()]
+    assert len(clips) == sum(found.clips.values()) > 0
+    assert all(name.startswith("_bob_nohash_") for name in clips)
 
 
 @pytest.mark.parametrize("least", [0.0, 0.5])

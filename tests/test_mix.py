@@ -218,6 +218,17 @@ def test_clips_can_be_equally_loud(tmp_path: Path, sounds: Path, negatives: list
     assert np.ptp(10 * np.log10(as_recorded.powers)) > 40
 
 
+def test_a_clip_longer_than_a_recording_ends_none(tmp_path: Path, commands: list[MixClip]) -> None:
+    """It is passed over; alone it is an error, as there is nothing to say."""
+    soundfile.write(tmp_path / "long.wav", np.pad(burst(UNKNOWN_HZ), (0, RATE * 20)), RATE)
+    long = MixClip(str(tmp_path / "long.wav"), None)
+    config = dataclasses.replace(PLAIN, unknown_share=0.3)
+    made = itertools.islice(scenes([*commands, long], config), 8)
+    assert min(len(scene.truth) for scene in made) >= 5
+    with pytest.raises(ConfigError, match="hold none"):
+        first_scene([long._replace(label="go")], config)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
 def test_shares_are_as_asked(share: float, clips: list[MixClip], negatives: list[Negative]) -> None:
     """So many pauses hold other speech, so many words are unknown."""

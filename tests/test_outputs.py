@@ -70,6 +70,10 @@ def test_labels_beside_a_recording_are_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "a.txt").rename(tmp_path / "a.TXT")
     with pytest.raises(ConfigError, match=r"a\.TXT is there already and may be the truth"):
         Writer("labels", tmp_path)(heard)
+    (tmp_path / "b.Wav").touch()
+    (tmp_path / "b.txt").write_text("truth")
+    with pytest.raises(ConfigError, match="may be the truth"):
+        Writer("labels", tmp_path)(dataclasses.replace(LONG, path=str(tmp_path / "b.Wav")))
     for _ in range(2):
         Writer("labels", tmp_path / "out")(heard)
 
