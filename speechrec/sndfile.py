@@ -16,7 +16,6 @@ from speechrec.containers import Bytes, stated_end
 from speechrec.errors import AudioError, DatasetError
 from speechrec.limits import check_finite, check_length, check_rate, check_regular, regular_size
 from speechrec.mp3 import counted
-from speechrec.recording import is_utf8
 from speechrec.wav import Samples, is_wav, missing_length
 
 if TYPE_CHECKING:
@@ -127,9 +126,11 @@ def opened(source: Path | io.BytesIO, name: str) -> Iterator["SoundFile"]:
     """An open sound file; what goes wrong with it in the block becomes an `AudioError`."""
     import soundfile
 
-    # Some are mended in memory, whose names libsndfile would never see.
-    if isinstance(source, Path) and not is_utf8(os.fspath(source)):
-        raise AudioError("unreadable", f"{name}: expected a name in UTF-8; rename it")
+    try:
+        # Those that are mended in memory too, whose names libsndfile never sees.
+        os.fspath(source if isinstance(source, Path) else "").encode()
+    except UnicodeEncodeError as error:
+        raise AudioError("unreadable", f"{name}: expected a name in UTF-8; rename it") from error
     mended = _mended(source, name)
     try:
         file = _one_way()(mended or (os.fspath(source) if isinstance(source, Path) else source))
