@@ -105,7 +105,8 @@ def _evaluate_streams(
     for fault in faults:
         say(f"not used: {fault.message}")
     if not any(each.said for each in figures):
-        say(f"no commands are labelled in {folder}: every detection counts as a false alarm")
+        read = "what could be read of " if faults else ""
+        say(f"no commands are labelled in {read}{folder}: every detection counts as a false alarm")
     show(json.dumps([each.to_json() for each in figures]) if as_json else to_text(figures))
     if html is not None:
         write_text(html, to_html(figures, title=f"{path.stem} on {folder}"))

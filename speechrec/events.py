@@ -93,9 +93,14 @@ class EventFinder:
         Raises:
             AudioError: a sample is NaN or infinite.
         """
-        samples = np.asarray(samples, dtype=np.float32)
-        if samples.ndim != 1:
-            raise ValueError(f"expected samples (any,), got {samples.shape}")
+        samples = np.asarray(samples)
+        if samples.ndim != 1 or samples.dtype.kind != "f":
+            # Whole numbers, as devices give them, would all be full scale.
+            raise ValueError(
+                "expected samples (any,) of floating-point numbers, got "
+                f"{samples.dtype} {samples.shape}"
+            )
+        samples = samples.astype(np.float32, copy=False)
         if not np.isfinite(samples).all():
             raise AudioError("not_finite", "expected samples from -1 to 1, got NaN or infinity")
         # As all readers of files do: energies far beyond full scale would be no numbers.

@@ -197,6 +197,7 @@ def replace_folder(new: Path, target: Path) -> None:
     """Put the folder ``new`` in the place of ``target``."""
     if target.exists():
         old = _beside(target, "old")
+        shutil.copymode(target, new)
         os.replace(target, old)
         os.replace(new, target)
         shutil.rmtree(old)

@@ -128,7 +128,7 @@ def opened(source: Path | io.BytesIO, name: str) -> Iterator["SoundFile"]:
 
     try:
         # Those that are mended in memory too, whose names libsndfile never sees.
-        os.fspath(source if isinstance(source, Path) else "").encode()
+        name.encode()
     except UnicodeEncodeError as error:
         raise AudioError("unreadable", f"{name}: expected a name in UTF-8; rename it") from error
     mended = _mended(source, name)

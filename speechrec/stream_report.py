@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from speechrec.recording import one_line
 from speechrec.report import new_figure, page
 from speechrec.stream_evaluate import SUREST, StreamFigures
 
@@ -38,7 +39,7 @@ def to_text(figures: Sequence[StreamFigures]) -> str:
         lines += ["", "surest false alarms:"]
     for condition, alarm in surest[:SUREST]:
         what = alarm.label + (f" instead of {alarm.said}" if alarm.said else "")
-        where = f"at {alarm.start_s:.2f} s of {alarm.path}"
+        where = f"at {alarm.start_s:.2f} s of {one_line(alarm.path)}"
         lines.append(f"{condition:8}  {alarm.confidence:.3f}  {what} {where}")
     return "\n".join(lines)
 

@@ -76,6 +76,10 @@ def test_a_new_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
         (folder / "three").touch()
         assert names(target) == ["one"]
     assert (names(tmp_path), names(target)) == (["corpus"], ["three"])
+    target.chmod(0o700)
+    with new_folder(target):
+        pass
+    assert target.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:

@@ -320,6 +320,12 @@ def test_samples_of_another_shape_are_refused(shipped: Recognizer, shape: tuple[
         EventFinder(shipped).push(np.zeros(shape, dtype=np.float32))
 
 
+def test_whole_numbers_are_refused(shipped: Recognizer) -> None:
+    """As devices give them they would all be at full scale, and nothing would be heard."""
+    with pytest.raises(ValueError, match="of floating-point numbers, got int16"):
+        EventFinder(shipped).push(np.zeros(100, dtype=np.int16))  # type: ignore[arg-type]
+
+
 def test_no_frame_is_computed_twice(
     shipped: Recognizer, asked: list[Array], monkeypatch: pytest.MonkeyPatch
 ) -> None:

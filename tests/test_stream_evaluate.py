@@ -1,5 +1,6 @@
 """Misses, false alarms, latency and the DET curve are those that follow from events and truth."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -119,6 +120,10 @@ def test_the_surest_false_alarms_are_named() -> None:
         pytest.approx(39.75 - 2 * n) for n in range(10)
     ]
     assert to_text([found, many]).count(" s of a.wav") == 10
+    odd = dataclasses.replace(
+        found, surest=(dataclasses.replace(found.surest[0], path="a\nb.wav"),)
+    )
+    assert " s of a\\nb.wav" in to_text([odd])
     assert "surest" not in to_text([figures([YES], [event("yes", 1.2)])])
 
 
