@@ -96,10 +96,7 @@ class EventFinder:
         samples = np.asarray(samples)
         if samples.ndim != 1 or samples.dtype.kind != "f":
             # Whole numbers, as devices give them, would all be full scale.
-            raise ValueError(
-                "expected samples (any,) of floating-point numbers, got "
-                f"{samples.dtype} {samples.shape}"
-            )
+            raise ValueError(f"expected float samples (any,), got {samples.dtype} {samples.shape}")
         samples = samples.astype(np.float32, copy=False)
         if not np.isfinite(samples).all():
             raise AudioError("not_finite", "expected samples from -1 to 1, got NaN or infinity")

@@ -146,7 +146,7 @@ _M_TOP_PAD, _M_MMAP_THRESHOLD = -2, -3
 
 @contextmanager
 def _rounding(bfloat16: bool) -> Iterator[None]:
-    """Whether TensorFlow's graphs multiply in bfloat16; weights and sums stay float32."""
+    """Whether TensorFlow's graphs multiply in bfloat16; weights stay float32."""
     option = "auto_mixed_precision_onednn_bfloat16"
     tf.config.optimizer.set_experimental_options({option: bfloat16})
     try:

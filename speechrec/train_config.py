@@ -143,8 +143,8 @@ class TrainConfig:
     mask_share: float = 0.0
     # Share of vectors whose last frames are mirrored, like those a stream does not wait for.
     mirror_share: float = 0.0
-    # Convolutions and matrix products round to bfloat16 where the processor has instructions for it
-    # (else they stay as they are), so that a residual network trains faster.
+    # Convolutions and matrix products round to bfloat16: a residual network trains faster where the
+    # processor has instructions for it, and only there.
     bfloat16: bool = False
     # Stop after this many epochs without a better validation accuracy; 0 never stops early.
     patience: int = 20
