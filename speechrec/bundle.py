@@ -100,13 +100,21 @@ def write_bundle(
         read_bundle(partial)
 
 
-def update_bundle(path: Path, out: Path, changes: Mapping[str, Any]) -> None:
+def update_bundle(
+    path: Path, out: Path, changes: Mapping[str, Any], *, read: Mapping[str, Any] | None = None
+) -> None:
     """Write a recogniser file again with some of its manifest's entries replaced.
 
+    Args:
+        read: the manifest that the changes belong to.
+
     Raises:
-        BundleError: ``path`` is no recogniser file, or would not be one with the changes.
+        BundleError: ``path`` is no recogniser file, or would not be one with the changes, or is
+            another one than was read.
     """
     bundle = read_bundle(path)
+    if read is not None and bundle.manifest != read:
+        raise BundleError(f"{path}: was replaced meanwhile and is left as it is; start again")
     kept = {name: bundle.manifest[name] for name in bundle.manifest if name not in _WRITTEN}
     write_bundle(
         out, manifest={**kept, **changes}, model=bundle.model, mel=bundle.mel,

@@ -64,7 +64,7 @@ def calibrate(
         "extrapolated": chosen.extrapolated,
     }
     show(console.thresholds_text(alarms, chosen, target_fa_per_hour))
-    update_bundle(path, out or path, {"stream": stream})
+    update_bundle(path, out or path, {"stream": stream}, read=recognizer.manifest)
     for fault in alarms.faults:
         say(f"bad file: {fault.message}")
     show(f"recogniser: {out or path}")

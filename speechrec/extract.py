@@ -122,11 +122,12 @@ _STORE = Kind("a feature store", store.INFO_NAME, _OURS)
 
 def _replace(partial: Path, folder: Path) -> None:
     """The new store in the old one's place, with its copies: their key says if they still fit."""
+    refuse_content(folder, kind=_STORE)
     copies = folder / store.COPIES_NAME
     if copies.is_dir():
         shutil.rmtree(partial / store.COPIES_NAME, ignore_errors=True)
         os.replace(copies, partial / store.COPIES_NAME)
-    replace_folder(partial, folder)
+    replace_folder(partial, folder, kind=_STORE)
 
 
 def _refuse_foreign(partial: Path) -> None:

@@ -1,5 +1,6 @@
 """Writing that is all or nothing: a temporary name beside the target, then a rename."""
 
+import itertools
 import json
 import os
 import re
@@ -61,11 +62,14 @@ def _temporary(target: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _beside(target: Path, why: str) -> Path:
-    """A hidden name beside a target, with a checksum of its name where that would be too long."""
-    name = target.name
-    if len(os.fsencode(name)) > _LONGEST_NAME:
-        name = f"{zlib.crc32(os.fsencode(name)):08x}"
-    return target.with_name(f".{name}.{os.getpid()}.{why}")
+    """A hidden name beside a target."""
+    return target.with_name(f".{_name(target)}.{os.getpid()}.{why}")
+
+
+def _name(target: Path) -> str:
+    """The target's name, or a checksum of it where it leaves no room for more."""
+    encoded = os.fsencode(target.name)
+    return target.name if len(encoded) <= _LONGEST_NAME else f"{zlib.crc32(encoded):08x}"
 
 
 def write_text(target: Path, text: str) -> None:
@@ -181,20 +185,41 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder that takes ``target``'s place when the block ends without an error."""
+def new_folder(target: Path, *, kind: Kind | None = None) -> Iterator[Path]:
+    """Yield an empty folder that takes ``target``'s place when the block ends without an error.
+
+    Raises:
+        DatasetError: something came into ``target`` meanwhile, see `refuse_content`; the new folder
+            is kept beside it.
+    """
     target = target.resolve()
     partial = _beside(target, "partial")
     partial.mkdir(parents=True)
     try:
         yield partial
-        replace_folder(partial, target)
+        try:
+            replace_folder(partial, target, kind=kind)
+        except DatasetError as error:
+            kept = _free(target)
+            os.replace(partial, kept)
+            raise DatasetError(f"{error}; what was made is in {kept}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def replace_folder(new: Path, target: Path) -> None:
-    """Put the folder ``new`` in the place of ``target``."""
+def _free(target: Path) -> Path:
+    """The target's name with the first number that nothing there has."""
+    numbered = (target.with_name(f"{_name(target)}-{number}") for number in itertools.count(2))
+    return next(path for path in numbered if not os.path.lexists(path))
+
+
+def replace_folder(new: Path, target: Path, *, kind: Kind | None = None) -> None:
+    """Put the folder ``new`` in the place of ``target``.
+
+    Raises:
+        DatasetError: ``target`` is not to be replaced, see `refuse_content`.
+    """
+    refuse_content(target, kind=kind)
     if target.exists():
         old = _beside(target, "old")
         shutil.copymode(target, new)

@@ -89,7 +89,7 @@ def mix(
     used = Counter[int]()
     read = (*noises, *(item.path for item in negatives))
     refuse_content(out, kind=_MIX, read=read)
-    with new_folder(out) as folder:
+    with new_folder(out, kind=_MIX) as folder:
         made = itertools.islice(scenes(clips, config, negatives=negatives), config.recordings)
         for number, scene in enumerate(made):
             used.update(scene.clips)

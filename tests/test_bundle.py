@@ -543,6 +543,18 @@ def test_an_update_of_no_use_changes_nothing(good: Path, changes: dict[str, Any]
     assert list(good.parent.iterdir()) == [good]
 
 
+def test_a_file_that_was_replaced_meanwhile_is_left_alone(tmp_path: Path, good: Path) -> None:
+    """What was measured of one recogniser does not get into another one."""
+    read = read_bundle(good).manifest
+    update_bundle(good, good, {"threshold": 0.75}, read=read)
+    trained_anew = good.read_bytes()
+    for out in (good, tmp_path / "new.speechrec"):
+        with pytest.raises(BundleError, match="was replaced meanwhile"):
+            update_bundle(good, out, {"stream": {"thresholds": {}}}, read=read)
+    assert good.read_bytes() == trained_anew
+    assert not (tmp_path / "new.speechrec").exists()
+
+
 def test_an_interrupted_update_keeps_the_old_file(
     good: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -434,6 +434,24 @@ def test_notes_in_a_store_are_not_lost_with_it(small: Path, tmp_path: Path) -> N
     assert (store / "notes.txt").read_text() == "words"
 
 
+def test_notes_that_come_meanwhile_are_not_lost_either(small: Path, tmp_path: Path) -> None:
+    """The store and its copies stay, and the next extraction has most of its work done."""
+    store = tmp_path / "store"
+    extract(small, store, CONFIG)
+    (store / "copies").mkdir()
+
+    def write_notes(done: int, total: int) -> None:
+        (store / "notes.txt").write_text("words")
+
+    with pytest.raises(DatasetError, match=r"notes\.txt in it is no part of one"):
+        extract(small, store, CONFIG, progress=write_notes)
+    assert (store / "notes.txt").read_text() == "words"
+    assert (store / "copies").is_dir()
+    (store / "notes.txt").unlink()
+    extract(small, store, CONFIG)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small", "store"]
+
+
 def test_half_precision_is_half_precision(small: Path, tmp_path: Path) -> None:
     """A float16 store holds float16 shards whose vectors are those of float32, rounded."""
     extract(small, tmp_path / "wide", CONFIG)

@@ -72,14 +72,33 @@ def test_a_new_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         stop()
     assert (names(tmp_path), names(target)) == (["corpus"], ["one"])
-    with new_folder(target) as folder:
+    kind = Kind("a corpus", "one", re.compile("one"))
+    target.chmod(0o700)
+    with new_folder(target, kind=kind) as folder:
         (folder / "three").touch()
         assert names(target) == ["one"]
     assert (names(tmp_path), names(target)) == (["corpus"], ["three"])
-    target.chmod(0o700)
-    with new_folder(target):
-        pass
     assert target.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("kind", [None, Kind("a corpus", "one", re.compile("one"))])
+def test_what_came_meanwhile_stays_and_so_does_what_was_made(
+    kind: Kind | None, tmp_path: Path
+) -> None:
+    """Hours of work are kept under another name where somebody put something in their place."""
+    target, taken = tmp_path / "corpus", tmp_path / "corpus-2"
+    taken.mkdir()
+
+    def make() -> None:
+        with new_folder(target, kind=kind) as folder:
+            (folder / "one").touch()
+            target.mkdir()
+            (target / "somebody's").touch()
+
+    with pytest.raises(DatasetError, match=r"corpus: expected a new .*what was made is in .*-3$"):
+        make()
+    assert names(tmp_path) == ["corpus", "corpus-2", "corpus-3"]
+    assert (names(target), names(tmp_path / "corpus-3")) == (["somebody's"], ["one"])
 
 
 def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
@@ -129,7 +148,8 @@ def test_a_folder_takes_the_place_of_another(existed: bool, tmp_path: Path) -> N
     if existed:
         (target / "deep").mkdir(parents=True)
         (target / "deep" / "stale").write_text("stale")
-    replace_folder(new, target)
+        (target / "whole").touch()
+    replace_folder(new, target, kind=Kind("an old one", "whole", re.compile("deep|whole")))
     assert names(tmp_path) == ["target"]
     assert names(target) == ["fresh"]
 
@@ -145,10 +165,15 @@ def test_a_folders_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
     """When it takes the place of another, too."""
     target = tmp_path / ("n" * 255)
     for text in ("old", "new"):
-        with new_folder(target) as folder:
+        with new_folder(target, kind=Kind("a corpus", "a.txt", re.compile("a.txt"))) as folder:
             (folder / "a.txt").write_text(text)
     assert (target / "a.txt").read_text() == "new"
     assert names(tmp_path) == [target.name]
+    with (
+        pytest.raises(DatasetError, match=r"what was made is in .*[0-9a-f]{8}-2$"),
+        new_folder(target),
+    ):
+        pass
 
 
 def test_a_link_stays_one(tmp_path: Path) -> None:
