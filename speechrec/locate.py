@@ -99,19 +99,18 @@ def _visible(folder: Path, pattern: str) -> list[Path]:
 def sounds(paths: list[str]) -> Iterator[tuple[str, AudioError | None]]:
     """The paths themselves, folders replaced by the sound files in them.
 
-    A folder without sound files comes with its error, so that it does not stop the others; so does
-    a pipe in a folder, which nobody meant to be waited for.
+    A folder without sound files, or that cannot be listed, comes with its error, so that it does
+    not stop the others; so does a pipe in a folder, which nobody meant to be waited for.
     """
     for path in paths:
         if path == "-" or not os.path.isdir(path):
             yield path, None
             continue
-        try:
-            found = sound_files(Path(path))
-        except DatasetError as error:
+        unlisted: list[DatasetError] = []
+        found = sound_files(Path(path), unlisted=unlisted)
+        for error in unlisted:
             yield path, AudioError("unreadable", str(error))
-            continue
-        if not found:
+        if not found and not unlisted:
             message = f"{path}: expected sound files in this folder, found none"
             yield path, AudioError("missing", message)
         yield from ((str(file), _problem(file)) for file in found)

@@ -4,6 +4,7 @@ Formats: SubRip (.srt), Audacity label tracks (.txt, https://manual.audacityteam
 Exporting Labels"), and NIST's CTM (.ctm, of sclite).
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -52,8 +53,8 @@ class Writer:
         """One recording.
 
         Raises:
-            ConfigError: another recording of the same name has been written, what is there is a
-                label track beside a recording, or it cannot be written.
+            ConfigError: another recording of the same name has been written, there is such a file
+                beside a recording already, or it cannot be written.
         """
         text = formatted(heard, self._form)
         stem = _stem(heard)
@@ -68,16 +69,24 @@ class Writer:
             typer.echo(text, nl=False)
             return
         path = self._out / name
-        truth = labels_beside(path) if self._form == "labels" else None
-        if truth and has_sound_beside(path):
+        if handmade := _beside_a_recording(path):
             raise ConfigError(
-                f"{heard.path}: {truth} is there already and may be the truth; choose another --out"
+                f"{heard.path}: {handmade} is there already and may be made by hand; choose "
+                "another --out"
             )
         try:
             self._out.mkdir(parents=True, exist_ok=True)
             write_text(path, text)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _beside_a_recording(path: Path) -> Path | None:
+    """What is to be written over beside a recording, there or where a link leads."""
+    there = labels_beside(path) if path.suffix == _SUFFIXES["labels"] else path
+    if there is None or not os.path.lexists(there):
+        return None
+    return there if has_sound_beside(path) or has_sound_beside(path.resolve()) else None
 
 
 def formatted(heard: Heard, form: Form) -> str:

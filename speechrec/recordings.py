@@ -181,9 +181,18 @@ _SOUND_SUFFIXES = {
 }  # fmt: skip
 
 
-def sound_files(folder: Path) -> list[Path]:
-    """Every sound file below a folder, by its ending, in a fixed order."""
-    return [path for path in map(Path, _files_below(str(folder))) if _is_sound(path)]
+def sound_files(folder: Path, *, unlisted: list[DatasetError] | None = None) -> list[Path]:
+    """Every sound file below a folder, by its ending, in a fixed order.
+
+    Args:
+        unlisted: gets the errors about folders that cannot be listed; without it the first is
+            raised.
+
+    Raises:
+        DatasetError: a folder cannot be listed.
+    """
+    files = _files_below(str(folder), unlisted=unlisted)
+    return [path for path in map(Path, files) if _is_sound(path)]
 
 
 def has_sound_beside(path: Path) -> bool:
@@ -211,16 +220,28 @@ def _scan(folder: str) -> list[os.DirEntry[str]]:
         raise DatasetError(f"{printable(folder)}: cannot be listed: {error.strerror}") from error
 
 
-def _files_below(folder: str, around: tuple[str, ...] = ()) -> Iterator[str]:
+def _files_below(
+    folder: str,
+    around: tuple[str, ...] = (),
+    *,
+    unlisted: list[DatasetError] | None = None,
+) -> Iterator[str]:
     here = os.path.realpath(folder)
     # A link to a folder around it leads round and round.
     if here in around:
         return
-    for entry in _scan(folder):
+    try:
+        entries = _scan(folder)
+    except DatasetError as error:
+        if unlisted is None:
+            raise
+        unlisted.append(error)
+        return
+    for entry in entries:
         if entry.name.startswith("."):
             continue
         if _is_folder(entry):
-            yield from _files_below(entry.path, (*around, here))
+            yield from _files_below(entry.path, (*around, here), unlisted=unlisted)
         else:
             yield entry.path
 

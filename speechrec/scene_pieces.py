@@ -11,6 +11,7 @@ import numpy as np
 
 from speechrec.audio import read_audio
 from speechrec.augment import Array, gain, placed, stretched
+from speechrec.errors import AudioError
 from speechrec.loudness import active_power, word_extent
 from speechrec.mix_config import RATE_HZ, MixConfig
 from speechrec.negatives import Negative
@@ -54,7 +55,11 @@ Sentences = Iterator[tuple[str, Array]]
 
 
 def sentences_of(rng: np.random.Generator, negatives: Sequence[Negative]) -> Sentences:
-    """The other speech over and over, in an order of its own; nothing if there is none."""
+    """The other speech over and over, in an order of its own; nothing if there is none.
+
+    Raises:
+        AudioError: a recording cannot be read; at once if there is no sound in it.
+    """
     stretches = [stretch for each in negatives for stretch in _stretches(each.path)]
     for index in itertools.cycle(rng.permutation(len(stretches))):
         path, start_s, stop_s = stretches[index]
@@ -67,6 +72,8 @@ def sentences_of(rng: np.random.Generator, negatives: Sequence[Negative]) -> Sen
 def _stretches(path: Path) -> list[Stretch]:
     """A recording in equal stretches that are short enough."""
     info = read_info(path)
+    if not info.duration_s:
+        raise AudioError("empty", f"{path}: expected other speech, found no samples; take it out")
     frames, parts = round(info.duration_s * info.rate_hz), math.ceil(info.duration_s / _LONGEST_S)
     # At whole frames: of halves, both sides might claim one.
     edges = np.linspace(0, frames, max(1, parts) + 1).round() / info.rate_hz

@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Never
 
 import pytest
 
@@ -161,19 +160,27 @@ def test_folder_without_sounds_does_not_stop_the_others() -> None:
     assert str(problem).startswith("empty: expected sound files")
 
 
-def test_folder_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that may not be listed is an error of its own, not the end of the program."""
+@pytest.mark.parametrize("secret", ["in", "in/b"])
+def test_folder_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    """A folder that may not be listed is an error of its own; the sounds around it still come."""
 
-    def refuse(folder: str) -> Never:
-        raise PermissionError(13, "Permission denied", folder)
+    def scandir(folder: str) -> object:
+        if folder == secret:
+            raise PermissionError(13, "Permission denied", folder)
+        return original(folder)
 
-    Path("secret").mkdir()
+    touch("in/a.wav")
+    touch("in/c/c.wav")
+    Path("in/b").mkdir()
     # As root, who may run the tests, everything can be listed.
-    monkeypatch.setattr(os, "scandir", refuse)
-    ((_, problem),) = locate.sounds(["secret"])
+    original = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    (_, problem), *found = locate.sounds(["in"])
     assert problem is not None
     assert problem.kind == "unreadable"
-    assert "Permission denied" in str(problem)
+    assert f"{secret}: cannot be listed: Permission denied" in str(problem)
+    heard = [] if secret == "in" else [("in/a.wav", None), ("in/c/c.wav", None)]
+    assert found == heard
 
 
 def test_cores() -> None:

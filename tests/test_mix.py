@@ -256,6 +256,20 @@ def test_long_recordings_of_speech_are_heard_in_stretches(
     assert len(noise.wave) == RATE
 
 
+def test_other_speech_without_sound_is_refused_at_once(
+    clips: list[MixClip], negatives: list[Negative], tmp_path: Path
+) -> None:
+    """Not when its turn comes, after hours perhaps."""
+    soundfile.write(tmp_path / "cut.wav", np.zeros(0), RATE)
+    config = dataclasses.replace(PLAIN, negative_share=1.0)
+    for seed in range(5):
+        with pytest.raises(AudioError, match=r"cut\.wav: expected other speech, found no samples"):
+            first_scene(
+                clips, dataclasses.replace(config, seed=seed),
+                negatives=[*negatives, Negative(tmp_path / "cut.wav", "radio")],
+            )  # fmt: skip
+
+
 def test_other_speech_keeps_away_from_commands(tmp_path: Path, negatives: list[Negative]) -> None:
     """A sentence in a pause is 0.3 s or more from the words around it, but not much more."""
     soundfile.write(tmp_path / "word.wav", burst(COMMAND_HZ, before_s=0, after_s=0), RATE)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from speechrec.cli import app
 from speechrec.errors import ConfigError
-from speechrec.outputs import Writer, check_choice, detection_text, formatted, heard_text
+from speechrec.outputs import Form, Writer, check_choice, detection_text, formatted, heard_text
 from speechrec.recognizer import Prediction
 from speechrec.stream import Detection
 from speechrec.transcribe import Heard
@@ -58,24 +58,35 @@ def test_ctm_lines_have_six_fields(name: str) -> None:
     assert fields[4] == "turn_on"
 
 
-def test_labels_beside_a_recording_are_not_written_over(tmp_path: Path) -> None:
-    """They may be the truth that somebody sat down for; elsewhere they are renewed."""
-    heard = dataclasses.replace(LONG, path=str(tmp_path / "a.wav"))
+@pytest.mark.parametrize(("form", "suffix"), [("labels", "txt"), ("srt", "srt"), ("ctm", "ctm")])
+def test_what_lies_beside_a_recording_is_not_written_over(
+    tmp_path: Path, form: Form, suffix: str
+) -> None:
+    """It may be the truth, or subtitles, that somebody sat down for; elsewhere it is renewed."""
     (tmp_path / "a.flac").touch()
-    (tmp_path / "a.txt").write_text("truth")
-    for path in (str(tmp_path / "a.flac"), "elsewhere/a.wav"):
-        with pytest.raises(ConfigError, match="may be the truth"):
-            Writer("labels", tmp_path)(dataclasses.replace(LONG, path=path))
-    assert (tmp_path / "a.txt").read_text() == "truth"
-    (tmp_path / "a.txt").rename(tmp_path / "a.TXT")
-    with pytest.raises(ConfigError, match=r"a\.TXT is there already and may be the truth"):
-        Writer("labels", tmp_path)(heard)
+    (tmp_path / f"a.{suffix}").write_text("by hand")
     (tmp_path / "b.Wav").touch()
-    (tmp_path / "b.txt").write_text("truth")
-    with pytest.raises(ConfigError, match="may be the truth"):
-        Writer("labels", tmp_path)(dataclasses.replace(LONG, path=str(tmp_path / "b.Wav")))
+    (tmp_path / f"b.{suffix}").write_text("by hand")
+    for path in (str(tmp_path / "a.flac"), "elsewhere/a.wav", str(tmp_path / "b.Wav")):
+        with pytest.raises(ConfigError, match="is there already and may be made by hand"):
+            Writer(form, tmp_path)(dataclasses.replace(LONG, path=path))
+    # Nor is what a link leads to.
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / f"a.{suffix}").symlink_to(tmp_path / f"a.{suffix}")
+    with pytest.raises(ConfigError, match="may be made by hand"):
+        Writer(form, tmp_path / "links")(dataclasses.replace(LONG, path="elsewhere/a.wav"))
+    assert (tmp_path / f"a.{suffix}").read_text() == "by hand"
     for _ in range(2):
-        Writer("labels", tmp_path / "out")(heard)
+        Writer(form, tmp_path / "out")(dataclasses.replace(LONG, path=str(tmp_path / "a.flac")))
+    assert (tmp_path / "out" / f"a.{suffix}").exists()
+
+
+def test_labels_with_capital_letters_are_labels(tmp_path: Path) -> None:
+    """Other programs write them; they would be hidden by new ones."""
+    (tmp_path / "a.flac").touch()
+    (tmp_path / "a.TXT").write_text("truth")
+    with pytest.raises(ConfigError, match=r"a\.TXT is there already and may be made by hand"):
+        Writer("labels", tmp_path)(dataclasses.replace(LONG, path=str(tmp_path / "a.flac")))
 
 
 def test_recordings_of_one_name_are_told_apart(
