@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,7 +94,7 @@ _STYLE = (
 def write_curves(path: Path, history: Sequence["EpochRow"]) -> None:
     """The learning curves as a PNG."""
     with replacing(path) as partial:
-        curves_figure(history).savefig(partial, dpi=110)
+        _save(curves_figure(history), partial)
 
 
 def curves_figure(history: Sequence["EpochRow"]) -> "Figure":
@@ -180,9 +181,16 @@ def new_figure(width: float, height: float) -> "Figure":
     return figure
 
 
+def _save(figure: "Figure", target: Path | io.BytesIO) -> None:
+    """As a PNG; letters that no font has are boxes, as everywhere, and nothing to warn of."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")
+        figure.savefig(target, dpi=110)
+
+
 def _png_base64(figure: "Figure") -> str:
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110)
+    _save(figure, buffer)
     return base64.b64encode(buffer.getvalue()).decode()
 
 
