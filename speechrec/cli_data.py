@@ -179,7 +179,7 @@ def _range(option: str, text: str) -> tuple[float, float]:
 
 def _noises(folder: Path | None) -> list[Path]:
     from speechrec.errors import DatasetError
-    from speechrec.recordings import sound_files
+    from speechrec.listing import sound_files
 
     found = sound_files(folder) if folder and folder.is_dir() else []
     if folder and not found:

@@ -14,11 +14,11 @@ from speechrec.event import Event
 from speechrec.events import file_events
 from speechrec.features import Array
 from speechrec.labels import Command, labels_beside, read_labels
+from speechrec.listing import sound_files
 from speechrec.mix import INFO_NAME
 from speechrec.mix_config import condition_name
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
-from speechrec.recordings import sound_files
 from speechrec.sndfile import read_info
 
 # The condition of recordings that say nothing about their noise.

@@ -7,7 +7,7 @@ from pathlib import Path
 from speechrec.bundle import SUFFIX
 from speechrec.errors import AudioError, BundleError, ConfigError, DatasetError
 from speechrec.limits import check_regular
-from speechrec.recordings import sound_files
+from speechrec.listing import sound_files
 
 _DATA, _RUNS = Path("data"), Path("runs")
 _MODEL_VARIABLE = "SPEECHREC_MODEL"

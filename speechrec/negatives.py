@@ -10,9 +10,9 @@ from speechrec.errors import AudioError, DatasetError
 from speechrec.event import Event
 from speechrec.events import file_events
 from speechrec.keyword_score import KeywordScore
+from speechrec.listing import sound_files
 from speechrec.recognizer import Recognizer
 from speechrec.recording import Fault
-from speechrec.recordings import sound_files
 from speechrec.speaker_pattern import SpeakerPattern
 from speechrec.splits import percentile
 

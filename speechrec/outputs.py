@@ -14,8 +14,8 @@ import typer
 from speechrec.errors import ConfigError
 from speechrec.files import write_text
 from speechrec.labels import label_track, labels_beside
+from speechrec.listing import has_sound_beside
 from speechrec.recording import one_line, printable
-from speechrec.recordings import has_sound_beside
 from speechrec.stream import Detection
 from speechrec.transcribe import Heard
 
@@ -69,12 +69,12 @@ class Writer:
             typer.echo(text, nl=False)
             return
         path = self._out / name
-        if handmade := _beside_a_recording(path):
-            raise ConfigError(
-                f"{heard.path}: {handmade} is there already and may be made by hand; choose "
-                "another --out"
-            )
         try:
+            if handmade := _beside_a_recording(path):
+                raise ConfigError(
+                    f"{heard.path}: {handmade} is there already and may be made by hand; choose "
+                    "another --out"
+                )
             self._out.mkdir(parents=True, exist_ok=True)
             write_text(path, text)
         except OSError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from speechrec import manifest
 from speechrec.config import UNKNOWN, Part
 from speechrec.errors import DatasetError
+from speechrec.listing import files_below, is_folder, is_sound, scan, sound_files
 from speechrec.recording import Fault, Recording, is_utf8, printable
 from speechrec.speaker_pattern import SpeakerPattern
 
@@ -105,14 +106,14 @@ class Corpus:
                 yield item._replace(speaker=speaker)
 
     def _walk(self) -> Iterator[Recording | Fault]:
-        for entry in _scan(str(self.source)):
+        for entry in scan(str(self.source)):
             if entry.name.startswith(".") or entry.name == NOISE_FOLDER:
                 continue
-            if _is_folder(entry):
+            if is_folder(entry):
                 yield from self._word(entry)
             elif self._pattern is not None and self._pattern.finds_word:
                 yield self._recording(entry.path, entry.name, None)
-            elif _is_sound(Path(entry.path)):
+            elif is_sound(Path(entry.path)):
                 path = printable(entry.path)
                 message = (
                     f"{path}: expected to lie in a folder named after its word (or a speaker "
@@ -122,8 +123,8 @@ class Corpus:
 
     def _word(self, folder: os.DirEntry[str]) -> Iterator[Recording | Fault]:
         """What lies in a word's folder; one without any sound, of notes say, is no word's."""
-        paths = list(_files_below(folder.path))
-        is_word = any(_is_sound(Path(path)) for path in paths)
+        paths = list(files_below(folder.path))
+        is_word = any(is_sound(Path(path)) for path in paths)
         for path in paths:
             if is_word:
                 yield self._recording(path, folder.name + path[len(folder.path) :], folder.name)
@@ -174,84 +175,11 @@ def _nfc(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-_SOUND_SUFFIXES = {
-    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au",
-    ".snd", ".caf", ".w64", ".rf64", ".wavex", ".amb", ".sph", ".nist", ".voc", ".sf", ".ircam",
-    ".avr", ".paf", ".pvf", ".iff", ".8svx", ".sds", ".sd2", ".wve",
-}  # fmt: skip
-
-
-def sound_files(folder: Path, *, unlisted: list[DatasetError] | None = None) -> list[Path]:
-    """Every sound file below a folder, by its ending, in a fixed order.
-
-    Args:
-        unlisted: gets the errors about folders that cannot be listed; without it the first is
-            raised.
-
-    Raises:
-        DatasetError: a folder cannot be listed.
-    """
-    files = _files_below(str(folder), unlisted=unlisted)
-    return [path for path in map(Path, files) if _is_sound(path)]
-
-
-def has_sound_beside(path: Path) -> bool:
-    """Whether a sound file of the same name, but for its ending, lies in the folder of a file."""
-    if not path.parent.is_dir():
-        return False
-    return any(each.stem == path.stem and _is_sound(each) for each in path.parent.iterdir())
-
-
 def _sound_files_of(folder: Path) -> list[Path]:
     files = sound_files(folder) if folder.is_dir() else []
     if not files:
         raise DatasetError(f"{folder}: expected a folder of sound files, found none")
     return files
-
-
-def _is_sound(path: Path) -> bool:
-    return path.suffix.lower() in _SOUND_SUFFIXES
-
-
-def _scan(folder: str) -> list[os.DirEntry[str]]:
-    try:
-        return sorted(os.scandir(folder), key=lambda e: e.name)
-    except OSError as error:
-        raise DatasetError(f"{printable(folder)}: cannot be listed: {error.strerror}") from error
-
-
-def _files_below(
-    folder: str,
-    around: tuple[str, ...] = (),
-    *,
-    unlisted: list[DatasetError] | None = None,
-) -> Iterator[str]:
-    here = os.path.realpath(folder)
-    # A link to a folder around it leads round and round.
-    if here in around:
-        return
-    try:
-        entries = _scan(folder)
-    except DatasetError as error:
-        if unlisted is None:
-            raise
-        unlisted.append(error)
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if _is_folder(entry):
-            yield from _files_below(entry.path, (*around, here), unlisted=unlisted)
-        else:
-            yield entry.path
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        # A link to itself, which reading it says.
-        return False
 
 
 def _read_lists(folder: Path) -> dict[str, Part]:

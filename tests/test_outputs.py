@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Never
 
 import pytest
 from typer.testing import CliRunner
@@ -79,6 +80,22 @@ def test_what_lies_beside_a_recording_is_not_written_over(
     for _ in range(2):
         Writer(form, tmp_path / "out")(dataclasses.replace(LONG, path=str(tmp_path / "a.flac")))
     assert (tmp_path / "out" / f"a.{suffix}").exists()
+
+
+def test_a_folder_that_cannot_be_listed_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows whether there is a recording beside it."""
+    (tmp_path / "a.txt").write_text("by hand")
+
+    def refuse(folder: object) -> Never:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    # As root, who may run the tests, everything can be listed.
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(ConfigError, match=r"a\.txt: cannot be written: Permission denied"):
+        Writer("labels", tmp_path)(dataclasses.replace(LONG, path="elsewhere/a.wav"))
+    assert (tmp_path / "a.txt").read_text() == "by hand"
 
 
 def test_labels_with_capital_letters_are_labels(tmp_path: Path) -> None:

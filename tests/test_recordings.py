@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from speechrec.config import UNKNOWN
 from speechrec.errors import AUDIO_FAULTS, AudioError, ConfigError, DatasetError
+from speechrec.listing import sound_files
 from speechrec.recording import Fault, Recording
-from speechrec.recordings import Corpus, sound_files
+from speechrec.recordings import Corpus
 
 
 def touch(folder: Path, *names: str) -> Path:
