@@ -122,6 +122,7 @@ _STORE = Kind("a feature store", store.INFO_NAME, _OURS)
 
 def _replace(partial: Path, folder: Path) -> None:
     """The new store in the old one's place, with its copies: their key says if they still fit."""
+    # Before the copies leave it.
     refuse_content(folder, kind=_STORE)
     copies = folder / store.COPIES_NAME
     if copies.is_dir():
