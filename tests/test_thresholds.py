@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from speechrec.bundle import read_bundle
+from speechrec.bundle import read_bundle, update_bundle
 from speechrec.cli import app
 from speechrec.config import UNKNOWN
 from speechrec.console import thresholds_text
@@ -217,6 +217,24 @@ def test_calibrate_stores_thresholds(
             app, ["predict", "--json", "--model", str(out), str(negatives / name)]
         )
         assert json.loads(heard.stdout)["detections"] == []
+
+
+def test_calibrate_leaves_a_recogniser_that_was_trained_meanwhile(
+    recogniser_file: Path, negatives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thresholds of the one that was listened with do not get into another."""
+    path = tmp_path / "own.speechrec"
+    path.write_bytes(recogniser_file.read_bytes())
+
+    def listen(*arguments: object, **options: object) -> FalseAlarms:
+        update_bundle(path, path, {"threshold": 0.75})
+        return FalseAlarms({label: np.zeros(0) for label in ("rise", "fall", "high")}, 1.0)
+
+    monkeypatch.setattr("speechrec.thresholds.count_false_alarms", listen)
+    done = CliRunner().invoke(app, ["calibrate", str(path), "--negatives", str(negatives)])
+    assert "was replaced meanwhile" in str(done.exception)
+    assert read_bundle(path).threshold == 0.75
+    assert "stream" not in read_bundle(path).manifest
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "1e-323", "1e308"])
