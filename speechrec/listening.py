@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TextIO
 
@@ -31,7 +31,9 @@ def listen(
     on_detection: Callable[[Detection], None],
     on_level: Callable[[float], None] = lambda level_db: None,
 ) -> None:
-    """Until the sound ends, call back for each command and with the level of each block.
+    """Until the sound ends, or Ctrl-C, call back for each command and with the level of each block.
+
+    What has just been said when Ctrl-C comes is reported too.
 
     Args:
         blocks: (any,) float32 at the detector's rate.
@@ -41,7 +43,7 @@ def listen(
     """
     broken: AudioError | None = None
     try:
-        for block in blocks:
+        for block in _until_interrupted(blocks):
             for found in detector.push(block):
                 on_detection(found)
             if len(block):
@@ -52,6 +54,12 @@ def listen(
         on_detection(found)
     if broken:
         raise broken
+
+
+def _until_interrupted(blocks: Iterable[Samples]) -> Iterator[Samples]:
+    """The blocks, until Ctrl-C while one is waited for; inside a detector it would break a step."""
+    with suppress(KeyboardInterrupt):
+        yield from blocks
 
 
 def level_db(samples: Samples) -> float:

@@ -41,6 +41,10 @@ def lines() -> list[str]:
     return []
 
 
+def find(detector: Detector, wave: np.ndarray) -> list[Detection]:
+    return [*detector.push(wave), *detector.finish()]
+
+
 def samples_of(path: Path) -> bytes:
     return soundfile.read(path, dtype="int16")[0].tobytes()
 
@@ -98,6 +102,25 @@ def test_detections_before_a_fault_are_reported(recogniser_file: Path) -> None:
     with pytest.raises(AudioError, match="gone"):
         listen(detector, blocks(), on_detection=lambda found: None, on_level=levels.append)
     assert levels == [LEAST_DB]
+
+
+def test_what_is_in_doubt_at_ctrl_c_is_reported(recogniser_file: Path, stream_file: Path) -> None:
+    """What was said right before Ctrl-C is reported as at the end of the sound."""
+    wave = soundfile.read(stream_file, dtype="float32")[0]
+    recognizer = Recognizer.load(recogniser_file)
+    last = find(Detector(recognizer), wave)[-1]
+    # The last word has been said, and is not certain yet.
+    cut = wave[: round((last.end_s + 0.08) * 16_000)]
+    wanted, so_far = find(Detector(recognizer), cut), Detector(recognizer).push(cut)
+    assert len(so_far) < len(wanted)
+
+    def blocks() -> Iterator[np.ndarray]:
+        yield cut
+        raise KeyboardInterrupt
+
+    found: list[Detection] = []
+    listen(Detector(recognizer), blocks(), on_detection=found.append)
+    assert found == wanted
 
 
 def test_level() -> None:
