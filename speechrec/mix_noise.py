@@ -10,7 +10,7 @@ from speechrec.audio import read_audio
 from speechrec.augment import Array, coloured_noise
 from speechrec.errors import AudioError
 from speechrec.limits import MAX_SECONDS
-from speechrec.loudness import active_power
+from speechrec.loudness import active_power, centred
 from speechrec.mix_config import RATE_HZ
 from speechrec.negatives import Negative
 from speechrec.sndfile import read_info
@@ -93,7 +93,8 @@ def _endless(
 def _read(path: Path) -> Array:
     """A recording, of a long one as much as fits in memory."""
     longer = read_info(path).duration_s > MAX_SECONDS
-    return read_audio(path, sample_rate_hz=RATE_HZ, duration_s=MAX_SECONDS if longer else None)
+    duration_s = MAX_SECONDS if longer else None
+    return centred(read_audio(path, sample_rate_hz=RATE_HZ, duration_s=duration_s))
 
 
 def _hum(rng: np.random.Generator, samples: int) -> Array:

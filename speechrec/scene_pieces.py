@@ -12,7 +12,7 @@ import numpy as np
 from speechrec.audio import read_audio
 from speechrec.augment import Array, gain, placed, stretched
 from speechrec.errors import AudioError
-from speechrec.loudness import active_power, word_extent
+from speechrec.loudness import active_power, centred, word_extent
 from speechrec.mix_config import RATE_HZ, MixConfig
 from speechrec.negatives import Negative
 from speechrec.recording import Stretch
@@ -66,7 +66,7 @@ def sentences_of(rng: np.random.Generator, negatives: Sequence[Negative]) -> Sen
         wave = read_audio(
             Path(path), sample_rate_hz=RATE_HZ, offset_s=start_s, duration_s=stop_s - start_s
         )
-        yield path, _faded(wave)
+        yield path, _faded(centred(wave))
 
 
 def _stretches(path: Path) -> list[Stretch]:
@@ -124,6 +124,7 @@ class PieceMaker:
             Path(clip.path), sample_rate_hz=RATE_HZ,
             offset_s=clip.offset_s, duration_s=clip.duration_s,
         )  # fmt: skip
+        wave = centred(wave)
         if self.config.stretch_percent:
             most = self.config.stretch_percent / 100
             factor = float(self.rng.uniform(1 - most, 1 + most))

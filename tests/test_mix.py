@@ -459,6 +459,38 @@ def test_silent_noise_is_refused(commands: list[MixClip], tmp_path: Path) -> Non
         mix(commands, tmp_path / "out", config, noises=[tmp_path / "silent.wav"])
 
 
+def test_a_constant_offset_is_no_sound(tmp_path: Path) -> None:
+    """Clips, other speech and noise with an offset give the mix, and the truth, of those without."""
+    config = dataclasses.replace(
+        PLAIN, snrs_db=(None, 0), equal_level=True, negative_share=0.5, overlap_share=0.3
+    )
+    mixed: list[tuple[Array, list[Any]]] = []
+    for offset in (0.0, 0.1):
+        folder = tmp_path / str(offset)
+        folder.mkdir()
+        for number, hz in enumerate((COMMAND_HZ, SPEECH_HZ, 5000)):
+            wave = np.concatenate([burst(hz), burst(hz) / 2]) + np.float32(offset)
+            soundfile.write(folder / f"{number}.wav", wave, RATE, subtype="FLOAT")
+        clip, other, noise = sorted(folder.iterdir())
+        mix(
+            [MixClip(str(clip), "go")], folder / "out", config,
+            negatives=[Negative(other, "anna")], noises=[noise],
+        )  # fmt: skip
+        for path in sorted((folder / "out").glob("*.wav")):
+            mixed.append((sound(path), read_labels(path.with_suffix(".txt"), words=("go",))))
+    assert len(mixed) == 4
+    for (wave, truth), (other_wave, other_truth) in zip(mixed[:2], mixed[2:], strict=True):
+        assert truth == other_truth
+        np.testing.assert_allclose(wave, other_wave, atol=1e-3)
+
+
+def test_noise_that_is_an_offset_alone_is_refused(tmp_path: Path) -> None:
+    """No level of it is noise."""
+    soundfile.write(tmp_path / "constant.wav", np.full(RATE, 0.3), RATE)
+    with pytest.raises(AudioError, match=r"constant\.wav: expected noise or speech, found silence"):
+        recording_noise(np.random.default_rng(4), 0, RATE, noises=[tmp_path / "constant.wav"])
+
+
 # Loudness.
 
 
