@@ -30,6 +30,7 @@ from speechrec.talk import TalkPrior
 # for three hops, and the mean of the three posteriors counts, or of the first two if that will do.
 _ALIGNED_HOPS = 1.5
 _EARLY, _AVERAGED = 2, 3
+_LEAST_POWER = float(np.finfo(np.float32).tiny)
 
 
 class _Window(NamedTuple):
@@ -74,8 +75,9 @@ class EventFinder:
         self._frames = FrameRing(recognizer.front_end, config.frames + windows)
         # So far before the first window on a sound may be the first that it is asked about again.
         self._before = reach + round(_ALIGNED_HOPS) if reach else 0
-        # Before the first sample there is nothing; half a window of it lets a first word be in the
-        # middle of one.
+        # Before the first sample and after the last there is nothing but the offset of the sound,
+        # since a step of it would be as loud as a word; half a window of it lets a first word be in
+        # the middle of one.
         self._lead = config.clip_samples // 2
         self._buffer: Array = np.zeros(self._lead, dtype=np.float32)
         # Windows looked at, and samples of the stream before the buffer (the lead counts too).
@@ -107,6 +109,8 @@ class EventFinder:
         for start in range(0, len(samples), piece):
             self._buffer = np.concatenate((self._buffer, samples[start : start + piece]))
             while (begin := self._begin()) + self._heard <= len(self._buffer):
+                if not self._steps:
+                    self._buffer[: self._lead] = _offset(self._buffer[self._lead : self._heard])
                 events += self._step(begin)
             used = max(0, begin - self._look_back * self._hop)
             self._buffer = self._buffer[used:]
@@ -116,7 +120,9 @@ class EventFinder:
     def finish(self) -> list[Event]:
         """The events that were waiting for the end of the stream; nothing can be pushed after."""
         total = self._dropped + len(self._buffer) - self._lead
-        events = self.push(np.zeros(self._heard - self._lead, dtype=np.float32)) + self._answer()
+        beyond = self._heard - self._lead
+        ending = self._buffer[max(self._lead - self._dropped, len(self._buffer) - beyond) :]
+        events = self.push(np.full(beyond, _offset(ending), dtype=np.float32)) + self._answer()
         # Where no more comes in, the first answer stands.
         events += [first.event for first in self._doubts.left()]
         # What was put behind the stream is no part of it.
@@ -206,7 +212,8 @@ class EventFinder:
             start=max(0, start + first * block),
             stop=start + min(last * block, self._heard),
             known=known,
-            power=float(window.excess[first:last].max()),
+            # Of what stands out before the stream alone, none is left.
+            power=max(float(window.excess[first:last].max()), _LEAST_POWER),
             posteriors=posteriors,
             clip=self._clip(
                 self._begin(window.number), min(known - start, self._config.clip_samples)
@@ -225,6 +232,11 @@ class EventFinder:
         vectors = self._frames.windows(numbers, heard)
         mean: Array = self._recognizer.stream_scores(vectors).mean(axis=0)
         return mean
+
+
+def _offset(samples: Array) -> float:
+    """The constant part of a sound, which is no sound."""
+    return float(samples.mean(dtype=np.float64)) if len(samples) else 0.0
 
 
 def find_events(

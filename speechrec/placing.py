@@ -55,7 +55,9 @@ def fit_clip(wave: Array, config: FeatureConfig) -> Array:
 
 def awaited_frames(config: FeatureConfig) -> int:
     """How many frames of its window a stream waits for before it answers."""
-    return config.frames - min(round(_LOOK_AHEAD_MS / config.hop_ms), config.frames // 2)
+    # Half of the window must have come in, for the rest is mirrored; frames may reach beyond it.
+    most = min(config.frames // 2, config.clip_samples // 2 // config.hop_samples)
+    return config.frames - min(round(_LOOK_AHEAD_MS / config.hop_ms), most)
 
 
 def mirrored_frames(config: FeatureConfig, heard: npt.ArrayLike) -> npt.NDArray[np.intp]:

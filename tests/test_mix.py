@@ -460,7 +460,7 @@ def test_silent_noise_is_refused(commands: list[MixClip], tmp_path: Path) -> Non
 
 
 def test_a_constant_offset_is_no_sound(tmp_path: Path) -> None:
-    """Clips, other speech and noise with an offset give the mix, and the truth, of those without."""
+    """Clips, other speech and noise with an offset give the mix and truth of those without."""
     config = dataclasses.replace(
         PLAIN, snrs_db=(None, 0), equal_level=True, negative_share=0.5, overlap_share=0.3
     )

@@ -338,7 +338,7 @@ def test_no_frame_is_computed_twice(
         for start in range(0, out.shape[1] * config.hop_samples, config.hop_samples):
             stretch = wave[start : start + config.window_samples]
             # No two stretches of noise are alike, but those of what is before the stream.
-            if stretch.any():
+            if np.ptp(stretch):
                 computed.append(stretch.tobytes())
         log_mel(front_end, wave, out)
 
@@ -351,9 +351,17 @@ def test_no_frame_is_computed_twice(
     assert len(computed) < 27 * len(asked) / 2
 
 
+def surrounded(wave: Array, after: int = 0) -> Array:
+    """A stream with what a detector hears before and after it: the offset of its first 0.35 s, and
+    of its last."""
+    before, behind = (np.float32(part.mean()) for part in (wave[:5600], wave[-5600:]))
+    around = (np.full(RATE // 2, before), wave, np.full(after, behind))
+    return np.concatenate(around).astype(np.float32)
+
+
 def heard_of(event: Event, wave: Array) -> tuple[int, int]:
     """Where the second of an event begins in the stream, and how much of it had come in."""
-    padded, waited = np.concatenate((np.zeros(RATE // 2, np.float32), wave)), 13_600
+    padded, waited = surrounded(wave), 13_600
     (begin,) = [
         begin
         for begin in range(0, len(padded) - waited, 480)
@@ -487,7 +495,7 @@ def test_a_second_answer_is_about_whole_windows_around_the_sound() -> None:
 
     (event,) = events_of(network(scores), pieces(WORD_ALONE, [313]))
     assert event.posteriors[0] == 3
-    padded = np.concatenate((np.zeros(RATE // 2, np.float32), WORD_ALONE))
+    padded = surrounded(WORD_ALONE)
     middle = round(event.centre / 480)
     for number, vector in zip(range(middle - 6, middle + 7, 2), asked[2], strict=True):
         clip = padded[number * 480 :][:RATE]
@@ -519,7 +527,7 @@ def test_what_is_asked_about_is_what_was_heard(
     wave = np.concatenate([np.concatenate((rng.uniform(0.1, 1) * ONE_WORD, p)) for p in pauses])
     unsure = network(lambda x: answers(x, yes=yes, unknown=1 - yes))
     events_of(unsure, pieces(wave.astype(np.float32), [int(rng.integers(100, 9000))]))
-    padded = np.pad(wave, (RATE // 2, 2 * RATE)).astype(np.float32)
+    padded = surrounded(wave, 2 * RATE)
     assert {len(numbers) for numbers, _, _ in asked} >= ({2, 3, 7} if yes == 0.5 else {2, 3})
     for number, heard, vector in (row for rows in asked for row in zip(*rows, strict=True)):
         clip = padded[480 * int(number) :][:RATE]
@@ -589,6 +597,32 @@ def test_events_lie_in_their_stream(
     assert events
     for event in events:
         assert 0 <= event.start < event.stop <= event.known <= len(wave)
+
+
+@pytest.mark.parametrize("offset", [-0.2, 0.02, 0.2])
+def test_a_constant_offset_hides_no_word(glides: Recognizer, offset: float) -> None:
+    """Words at the very beginning and end of a sound are heard as they are without an offset."""
+    wave = np.concatenate((ONE_WORD[3000:], background(1.0), ONE_WORD[: len(ONE_WORD) - 3000]))
+    assert np.abs(wave).max() < 0.8
+    plain, moved = (events_of(glides, [np.float32(wave + by)]) for by in (0.0, offset))
+    assert len(plain) == len(moved) == 2
+    for event, other in zip(plain, moved, strict=True):
+        assert (event.centre, event.start, event.stop) == pytest.approx(
+            (other.centre, other.start, other.stop), abs=0.01 * RATE
+        )
+        np.testing.assert_allclose(event.posteriors, other.posteriors, atol=0.05)
+
+
+def test_what_stands_out_before_the_stream_alone_has_a_level(
+    glides: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Talk before a sound is weighed by levels, of which that of nothing is a number too."""
+    excess = np.zeros(100, np.float32)
+    excess[49] = 1.0
+    monkeypatch.setattr("speechrec.events.excess_energy", lambda *_: (excess, 0.0))
+    events = events_of(glides, [background(0.5)])
+    assert events
+    assert all(math.isfinite(math.log10(event.power)) for event in events)
 
 
 @pytest.mark.parametrize(("sample", "block"), [(-500, 0), (0, 0), (321, 2), (99_999, 4)])
