@@ -5,6 +5,7 @@ Plain WAV is decoded in `wav`; everything else goes through libsndfile, in `sndf
 
 import hashlib
 import io
+import math
 import os
 import stat
 from functools import lru_cache
@@ -85,6 +86,12 @@ def decode(
     ``name`` stands for the sound in error messages; a path is its own name.
     """
     name = name or _name(source)
+    if not (0 <= offset_s < math.inf and (duration_s is None or 0 <= duration_s < math.inf)):
+        raise AudioError(
+            "empty",
+            f"{name}: expected a segment from 0 s on, got {offset_s} s and a length of "
+            f"{duration_s} s",
+        )
     segment_only = offset_s > 0 or duration_s is not None
     data: bytes | None = None
     if not isinstance(source, str | Path):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from speechrec import cli_data, cli_evaluate, cli_negatives, cli_stream, cli_train
-from speechrec.cli_common import ModelOption, choose_model, say, show, standard_input
+from speechrec.cli_common import ModelOption, choose_model, refuse_given, say, show, standard_input
 from speechrec.errors import SpeechrecError
 
 # The exit code after Ctrl-C.
@@ -52,6 +52,7 @@ app.command()(cli_evaluate.evaluate)
 
 @app.command()
 def predict(
+    context: typer.Context,
     paths: Annotated[
         list[str], typer.Argument(help="Sound files, folders, or - for standard input.")
     ],
@@ -78,6 +79,12 @@ def predict(
     from speechrec.recognizer import Recognizer
     from speechrec.transcribe import failure_record, transcribe
 
+    if form != "text":
+        refuse_given(context, "top", "mc_dropout", why=f"says nothing in {form}")
+    elif as_json:
+        refuse_given(context, "top", why="all scores are in JSON")
+    if not mc_dropout:
+        refuse_given(context, "seed", why="is of --mc-dropout")
     several = len(paths) > 1 or os.path.isdir(paths[0])
     outputs.check_choice(form, out, several=several, as_json=as_json)
     write = outputs.Writer(form, out)
@@ -166,6 +173,11 @@ def main() -> None:
     except SpeechrecError as error:
         say(f"speechrec: {error}")
         sys.exit(1)
+    except ImportError as error:
+        # Stopped while a library is being loaded, which calls that a failure of its own.
+        if isinstance(error.__cause__, SystemExit | KeyboardInterrupt):
+            sys.exit(getattr(error.__cause__, "code", _STOPPED))
+        raise
     except BrokenPipeError:
         # The reader of our output has gone (speechrec predict ... | head).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

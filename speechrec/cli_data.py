@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from speechrec.cli_common import NegativesPattern, refuse_nan, show
+from speechrec.cli_common import NegativesPattern, refuse_given, refuse_nan, show
 from speechrec.config import Part
 from speechrec.errors import ConfigError
 from speechrec.mix_config import MixConfig
@@ -15,6 +15,7 @@ _SNRS = ",".join([name.removesuffix("dB") for name in _MIX.conditions])
 
 
 def mix(
+    context: typer.Context,
     features: Annotated[Path, typer.Option(help="Feature store whose clips to use.")] = Path(
         "runs/features"
     ),
@@ -64,6 +65,9 @@ def mix(
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = _MIX.seed,
 ) -> None:
     """Mix long test recordings from clips, pauses, noise and other speech, with their truth."""
+    if negatives is None:
+        given = ("speaker_pattern", "negative_share") if negative_share else ("speaker_pattern",)
+        refuse_given(context, *given, why="is of the speech in --negatives")
     least_pause_s, most_pause_s = _range("--pause", pause)
     least_gain_db, most_gain_db = _range("--level", level)
     config = MixConfig(

@@ -40,7 +40,7 @@ def calibrate(
 
     if not 1e-6 <= target_fa_per_hour <= 1e6:
         raise ConfigError(
-            f"--target-fa-per-hour: expected a number above 0, such as 0.5, got "
+            f"--target-fa-per-hour: expected a number from 1e-6 to 1e6, such as 0.5, got "
             f"{target_fa_per_hour}"
         )
     path, _ = locate.recogniser(model)

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from speechrec.doubt import Doubts
-from speechrec.errors import AudioError
 from speechrec.event import Event
 from speechrec.features import Array
 from speechrec.frame_ring import FrameRing
 from speechrec.gate import is_audible, word_extent
+from speechrec.limits import checked_samples
 from speechrec.placing import awaited_frames, block_samples, excess_energy, off_centre
 from speechrec.recognizer import Recognizer
 from speechrec.sources import file_blocks
@@ -85,6 +85,7 @@ class EventFinder:
         self._dropped = 0
         self._run: list[_Window] = []
         self._answered = False
+        self._finished = False
 
     def push(self, samples: Array) -> list[Event]:
         """The events that are certain after these samples.
@@ -94,16 +95,13 @@ class EventFinder:
 
         Raises:
             AudioError: a sample is NaN or infinite.
+            ValueError: they are not floats, or `finish` has been called.
         """
-        samples = np.asarray(samples)
-        if samples.ndim != 1 or samples.dtype.kind != "f":
-            # Whole numbers, as devices give them, would all be full scale.
-            raise ValueError(f"expected float samples (any,), got {samples.dtype} {samples.shape}")
-        samples = samples.astype(np.float32, copy=False)
-        if not np.isfinite(samples).all():
-            raise AudioError("not_finite", "expected samples from -1 to 1, got NaN or infinity")
-        # As all readers of files do: energies far beyond full scale would be no numbers.
-        samples = np.clip(samples, -1, 1)
+        if self._finished:
+            raise ValueError(
+                "expected no sound after finish(); each sound has a detector of its own"
+            )
+        samples = checked_samples(samples)
         events: list[Event] = []
         piece = self._config.clip_samples
         for start in range(0, len(samples), piece):
@@ -123,6 +121,7 @@ class EventFinder:
         beyond = self._heard - self._lead
         ending = self._buffer[max(self._lead - self._dropped, len(self._buffer) - beyond) :]
         events = self.push(np.full(beyond, _offset(ending), dtype=np.float32)) + self._answer()
+        self._finished = True
         # Where no more comes in, the first answer stands.
         events += [first.event for first in self._doubts.left()]
         # What was put behind the stream is no part of it.

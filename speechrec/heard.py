@@ -95,7 +95,7 @@ def _conditions(folder: Path) -> dict[str, str]:
         return {row["file"]: condition_name(row["snr_db"]) for row in rows}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DatasetError(
             f"{folder / INFO_NAME}: expected what speechrec mix writes: {error}"
         ) from error

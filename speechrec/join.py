@@ -12,7 +12,7 @@ from speechrec.config import PARTS, SILENCE
 from speechrec.dataset import Plan
 from speechrec.errors import DatasetError
 from speechrec.files import replacing
-from speechrec.recording import Fault
+from speechrec.recording import Fault, one_line
 from speechrec.shards import dumps, shard_rows
 
 
@@ -108,7 +108,7 @@ def _distinct(
             message = f"{row['path']}: same sound as {original['path']}, which is kept"
             if row["word"] != original["word"]:
                 message += f"; the one says {row['word']!r}, the other {original['word']!r}"
-            yield _with_line(Fault(row["path"], "duplicate", message))
+            yield _with_line(Fault(row["path"], "duplicate", one_line(message)))
 
 
 def _with_line(fault: Fault) -> tuple[dict[str, Any], str]:

@@ -75,6 +75,25 @@ def check_length(frames: int, rate_hz: int, name: str, *, channels: int) -> None
         )
 
 
+def checked_samples(samples: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """(any,) float32 in [-1, 1], as the readers of files give them, of what a program passes.
+
+    Raises:
+        ValueError: they are not floats, or not (any,).
+        AudioError: one is NaN or infinite.
+    """
+    samples = np.asarray(samples)
+    if samples.ndim != 1 or samples.dtype.kind != "f":
+        # Whole numbers, as devices give them, would all be full scale.
+        raise ValueError(f"expected float samples (any,), got {samples.dtype} {samples.shape}")
+    samples = samples.astype(np.float32, copy=False)
+    if not np.isfinite(samples).all():
+        raise AudioError("not_finite", "expected samples from -1 to 1, got NaN or infinity")
+    # Energies far beyond full scale would be no numbers.
+    clipped: npt.NDArray[np.float32] = np.clip(samples, -1, 1)
+    return clipped
+
+
 def check_finite(samples: npt.NDArray[np.floating], name: str) -> None:
     """Refuse samples that are no numbers."""
     # One pass: a NaN or an infinity anywhere makes the sum not finite.

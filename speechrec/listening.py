@@ -33,7 +33,7 @@ def listen(
 ) -> None:
     """Until the sound ends, or Ctrl-C, call back for each command and with the level of each block.
 
-    What has just been said when Ctrl-C comes is reported too.
+    What has just been said when it is stopped, by Ctrl-C or a signal, is reported too.
 
     Args:
         blocks: (any,) float32 at the detector's rate.
@@ -41,25 +41,31 @@ def listen(
     Raises:
         AudioError: the sound cannot be read any more; what was heard before has been reported.
     """
-    broken: AudioError | None = None
+    ended: list[BaseException] = []
     try:
-        for block in _until_interrupted(blocks):
+        for block in _until_stopped(blocks, ended):
             for found in detector.push(block):
                 on_detection(found)
             if len(block):
                 on_level(level_db(block))
     except AudioError as error:
-        broken = error
+        ended.append(error)
     for found in detector.finish():
         on_detection(found)
-    if broken:
-        raise broken
+    for why in ended:
+        if not isinstance(why, KeyboardInterrupt):
+            raise why
 
 
-def _until_interrupted(blocks: Iterable[Samples]) -> Iterator[Samples]:
-    """The blocks, until Ctrl-C while one is waited for; inside a detector it would break a step."""
-    with suppress(KeyboardInterrupt):
+def _until_stopped(blocks: Iterable[Samples], why: list[BaseException]) -> Iterator[Samples]:
+    """The blocks, until something stops them while one is waited for.
+
+    Inside a detector, where it is far rarer, it would break a step.
+    """
+    try:
         yield from blocks
+    except (KeyboardInterrupt, SystemExit) as error:
+        why.append(error)
 
 
 def level_db(samples: Samples) -> float:
@@ -93,6 +99,11 @@ class CommandRunner:
         if not self._words:
             raise ConfigError("--exec: expected a program and its arguments, got nothing")
         if shutil.which(self._words[0]) is None:
+            if os.path.isfile(self._words[0]):
+                raise ConfigError(
+                    f"--exec: expected a program, {self._words[0]!r} cannot be executed; "
+                    f"chmod +x {self._words[0]}"
+                )
             raise ConfigError(
                 f"--exec: expected a program, found none named {self._words[0]!r}; it is started "
                 "without a shell: name a script for more than one program"

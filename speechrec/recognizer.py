@@ -12,9 +12,10 @@ import numpy.typing as npt
 from speechrec.bundle import Bundle, read_bundle
 from speechrec.calibrate import scaled
 from speechrec.config import is_keyword
-from speechrec.errors import BundleError, SpeechrecError
+from speechrec.errors import AudioError, BundleError, SpeechrecError
 from speechrec.features import Array, FrontEnd
 from speechrec.keyword_score import LEAST_THRESHOLD
+from speechrec.limits import checked_samples
 from speechrec.network import Network
 from speechrec.placing import fit_clip
 
@@ -86,7 +87,15 @@ class Recognizer:
             raise error if text.startswith(str(path)) else BundleError(f"{path}: {text}") from error
 
     def features(self, wave: Array) -> Array:
-        """(samples,) float32 at ``config.sample_rate_hz``, any length, to (1024,) float32."""
+        """(samples,) float32 at ``config.sample_rate_hz``, any length, to (1024,) float32.
+
+        Raises:
+            AudioError: there is no sample, or one is NaN or infinite.
+            ValueError: they are not floats.
+        """
+        wave = checked_samples(wave)
+        if not len(wave):
+            raise AudioError("empty", "expected sound, got no samples")
         vector: Array = self.front_end(fit_clip(wave, self.config)[np.newaxis])[0]
         return vector
 
@@ -120,7 +129,10 @@ class Recognizer:
         return Network(self._stream_model, labels=len(self.labels), delegated=True)
 
     def predict(self, wave: Array) -> Prediction:
-        """What is said in a wave of any length: the second around its loudest part decides."""
+        """What is said in a wave of any length: the second around its loudest part decides.
+
+        Errors as `features`.
+        """
         return self.decide(self.scores(self.features(wave)[np.newaxis])[0])
 
     def decide(self, posteriors: npt.NDArray[np.floating[Any]]) -> Prediction:

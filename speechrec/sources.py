@@ -4,6 +4,7 @@ The samples do not depend on the size of the blocks they come in, resampled ones
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,9 +48,12 @@ def file_blocks(path: Path, *, sample_rate_hz: int) -> Iterator[Samples]:
 
 
 def _peak(path: Path) -> float:
-    with sndfile.opened(path, str(path)) as file:
-        blocks = sndfile.decoded_blocks(file, str(path))
-        return max((float(np.abs(_mono(block)).max()) for block in blocks), default=0.0)
+    """The greatest sample of a file, or of what can be read of it."""
+    peak = 0.0
+    with suppress(AudioError), sndfile.opened(path, str(path)) as file:
+        for block in sndfile.decoded_blocks(file, str(path)):
+            peak = max(peak, float(np.abs(_mono(block)).max()))
+    return peak
 
 
 def raw_blocks(
@@ -69,7 +73,8 @@ def raw_blocks(
 
     Raises:
         ConfigError: a rate, a number of channels or an encoding that no sound has.
-        AudioError: the bytes are a file's, with a header, or floats that are no samples.
+        AudioError: the bytes are a file's, with a header, or floats that are no samples; or there
+            are none.
     """
     if encoding not in _DTYPES:
         raise ConfigError(f"encoding: expected one of {', '.join(_DTYPES)}, got {encoding!r}")
@@ -90,7 +95,7 @@ def _raw_frames(stream: BinaryIO, channels: int, encoding: str) -> Iterator[Samp
     offset = 128.0 if encoding == "u8" else 0.0
     # A pipe is not waited for until a whole block is there.
     read = getattr(stream, "read1", stream.read)
-    rest, first = b"", True
+    rest, first, found = b"", True, False
     while data := read(_READ_BYTES):
         rest += data
         if first and len(rest) >= 4:
@@ -115,7 +120,11 @@ def _raw_frames(stream: BinaryIO, channels: int, encoding: str) -> Iterator[Samp
             # As far as it is sound it is heard, however it has come in.
             yield block[: int(np.isfinite(block).all(axis=1).argmin())]
             raise
+        found = True
         yield block
+    if not found:
+        # As where a recorder could not start.
+        raise AudioError("empty", "<stream>: expected raw PCM, got no samples")
 
 
 def _mono(frames: Samples) -> npt.NDArray[np.floating]:

@@ -95,10 +95,10 @@ class Detector:
     ) -> None:
         keywords = recognizer.keywords
         for label, value in (thresholds or {}).items():
-            if label not in keywords or not 0 <= value <= 1:
+            if label not in keywords or not (isinstance(value, int | float) and 0 <= value <= 1):
                 raise ConfigError(
                     f"expected thresholds from 0 to 1 for {', '.join(keywords)}, "
-                    f"got {value} for {label!r}"
+                    f"got {value!r} for {label!r}"
                 )
         self.rate_hz = recognizer.config.sample_rate_hz
         self._finder = EventFinder(recognizer)
@@ -116,6 +116,7 @@ class Detector:
 
         Raises:
             AudioError: a sample is NaN or infinite.
+            ValueError: they are not floats, or `finish` has been called.
         """
         return self._decide.all_of(self._finder.push(samples))
 

@@ -36,7 +36,7 @@ OTHER_WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Synthesised:
-    """What was made."""
+    """What was made; ``clips`` are files."""
 
     clips: int
     words: int
@@ -78,7 +78,7 @@ def synthesise(
     spoken = tuple(dict.fromkeys((*words, *others)))
     takes = [(word, take) for word in spoken for take in range(_takes(word, words))]
     said = phrases_of(speakers, phrases)
-    total, done = len(speakers) * len(takes) + len(phrases), 0
+    total, done, written = len(speakers) * len(takes) + len(phrases), 0, 0
     names = tuple(engine.name for engine in engines)
     with new_folder(folder) as partial:
         for voice, numbers in zip(speakers, said, strict=True):
@@ -91,11 +91,13 @@ def synthesise(
                 path = partial / UNKNOWN / f"{voice.name}_nohash_phrase{together[0]}.wav"
                 clips = [_clip(voice, phrases[n], seed=seed, take=n) for n in together]
                 _write(path, np.concatenate(clips))
+                written += 1
+            written += len(takes)
             done += len(takes) + len(numbers)
             progress(done, total)
         about = f"Synthetic voices, made by speechrec with {' and '.join(names)}."
         write_text(partial / "ABOUT.txt", f"{about} No person speaks here.\n")
-    return Synthesised(done, len(spoken), len(phrases), len(speakers), names)
+    return Synthesised(written, len(spoken), len(phrases), len(speakers), names)
 
 
 def check_request(folder: Path, words: Sequence[str], others: Sequence[str]) -> None:
@@ -106,7 +108,7 @@ def check_request(folder: Path, words: Sequence[str], others: Sequence[str]) -> 
     """
     refuse_content(folder)
     for word in (*words, *others):
-        if "/" in word or word.startswith((".", "_")) or not is_utf8(word):
+        if "/" in word or word.startswith((".", "_")) or not (is_utf8(word) and word.isprintable()):
             raise DatasetError(f"{word!r}: expected a word that can name a folder")
     if not words:
         raise DatasetError("expected words to speak, got none; name some with --words yes,no")

@@ -538,6 +538,16 @@ def test_a_segment_past_the_end_is_a_fault(
     assert caught.value.kind == kind
 
 
+@pytest.mark.parametrize(
+    ("offset_s", "duration_s"),
+    [(-1, None), (np.nan, None), (np.inf, None), (0, -1), (0, np.nan), (0.1, np.inf)],
+)
+def test_a_segment_that_cannot_be_is_a_fault(offset_s: float, duration_s: float | None) -> None:
+    """Times that no segment has are refused, and are not the whole sound."""
+    with pytest.raises(AudioError, match="expected a segment from 0 s on"):
+        read_audio(WAV, sample_rate_hz=RATE, offset_s=offset_s, duration_s=duration_s)
+
+
 def decoded(samples: npt.ArrayLike) -> Decoded:
     return Decoded(np.atleast_2d(np.asarray(samples, dtype=np.float32)), RATE)
 

@@ -267,6 +267,19 @@ def test_ctrl_c_before_there_is_a_command(
     assert capsys.readouterr().err == "speechrec: stopped\n"
 
 
+@pytest.mark.parametrize(("stop", "code"), [(SystemExit(143), 143), (KeyboardInterrupt(), 130)])
+def test_stopped_while_a_library_is_loaded(
+    call: Call, monkeypatch: pytest.MonkeyPatch, stop: BaseException, code: int
+) -> None:
+    """Compiled modules make an error of their own of it, which nobody is to see."""
+
+    def load() -> None:
+        raise ImportError("initialization failed") from stop
+
+    monkeypatch.setattr("speechrec.locate.installed_models", load)
+    assert call("models") == Outcome(code, "", "")
+
+
 def test_ctrl_c_says_how_to_go_on(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped in the middle of a command, it says what is not lost."""
 
@@ -315,6 +328,23 @@ def test_mc_dropout(call: Call, recogniser_file: Path, words: list[Path]) -> Non
     first = figures("--mc-dropout", "9", "--seed", "1", *words)
     assert figures("--mc-dropout", "9", "--seed", "1", *words[::-1]) == first
     assert figures("--mc-dropout", "9", "--seed", "2", *words) != first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--format", "ctm", "--top", "3"], "--top: says nothing in ctm"),
+        (["--format", "srt", "--mc-dropout", "5"], "--mc-dropout: says nothing in srt"),
+        (["--json", "--top", "3"], "--top: all scores are in JSON"),
+        (["--seed", "3"], "--seed: is of --mc-dropout"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    call: Call, recogniser_file: Path, words: list[Path], arguments: list[str], said: str
+) -> None:
+    """Nobody is left to think that they did something."""
+    outcome = call("predict", "--model", recogniser_file, *arguments, words[0])
+    assert outcome == Outcome(1, "", f"speechrec: {said}; leave it out\n")
 
 
 def test_model_from_the_environment(

@@ -234,6 +234,15 @@ def test_recordings_that_are_all_bad_are_an_error(small: Path, tmp_path: Path) -
     assert not (tmp_path / "store").exists()
 
 
+def test_a_name_of_two_lines_is_told_in_one(small: Path, tmp_path: Path) -> None:
+    """Of a sound that is there twice, too."""
+    shutil.copy(small / "fall" / "s03_nohash_0.wav", small / "fall" / "s03\n_nohash_9.wav")
+    extract(small, tmp_path / "store", CONFIG)
+    (row,) = rows(tmp_path / "store" / "skipped.jsonl")
+    assert row["kind"] == "duplicate"
+    assert "\n" not in row["message"]
+
+
 def test_the_same_sound_is_kept_once(small: Path, tmp_path: Path) -> None:
     """A copy, also as FLAC and under another word, is left out with the name of the one kept."""
     original = small / "fall" / "s03_nohash_0.wav"

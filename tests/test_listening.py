@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -104,8 +105,14 @@ def test_detections_before_a_fault_are_reported(recogniser_file: Path) -> None:
     assert levels == [LEAST_DB]
 
 
-def test_what_is_in_doubt_at_ctrl_c_is_reported(recogniser_file: Path, stream_file: Path) -> None:
-    """What was said right before Ctrl-C is reported as at the end of the sound."""
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(143)], ids=repr)
+def test_what_is_in_doubt_when_stopped_is_reported(
+    recogniser_file: Path, stream_file: Path, stop: BaseException
+) -> None:
+    """What was said right before Ctrl-C or a signal is reported as at the end of the sound.
+
+    After a signal it still ends with that code.
+    """
     wave = soundfile.read(stream_file, dtype="float32")[0]
     recognizer = Recognizer.load(recogniser_file)
     last = find(Detector(recognizer), wave)[-1]
@@ -116,10 +123,11 @@ def test_what_is_in_doubt_at_ctrl_c_is_reported(recogniser_file: Path, stream_fi
 
     def blocks() -> Iterator[np.ndarray]:
         yield cut
-        raise KeyboardInterrupt
+        raise stop
 
     found: list[Detection] = []
-    listen(Detector(recognizer), blocks(), on_detection=found.append)
+    with pytest.raises(SystemExit) if isinstance(stop, SystemExit) else nullcontext():
+        listen(Detector(recognizer), blocks(), on_detection=found.append)
     assert found == wanted
 
 
@@ -190,6 +198,13 @@ def test_sound_is_not_kept_waiting(tmp_path: Path, lines: list[str]) -> None:
     run(FOUND)
     run.finish()
     assert len(lines) == 1
+
+
+def test_a_program_that_may_not_be_executed(tmp_path: Path, lines: list[str]) -> None:
+    """A file that is there is not called missing."""
+    (tmp_path / "lamp.sh").write_text("#!/bin/sh\n")
+    with pytest.raises(ConfigError, match=r"cannot be executed; chmod \+x .*lamp\.sh"):
+        CommandRunner(f"'{tmp_path / 'lamp.sh'}' on", say=lines.append)
 
 
 @pytest.mark.parametrize("wrong", ["", "no-such-program-here {label}", "echo 'unclosed"])
@@ -300,7 +315,7 @@ def test_thresholds_of_single_clips_are_said(
     thresholds = [word for option in options for word in ("--threshold", option)]
     done = subprocess.run(
         command("listen", "-", "--model", path, *thresholds),
-        input="", capture_output=True, text=True, check=True,
+        input="silence " * 100, capture_output=True, text=True, check=True,
     )  # fmt: skip
     notice = f"thresholds of {said} are those of single clips" if said else ""
     assert done.stderr.startswith(notice)
@@ -341,8 +356,10 @@ def test_closed_streams_are_empty(recogniser_file: Path, closed: str) -> None:
         ["sh", "-c", f'exec "$@" {closed}>&-', "sh", *command("listen", "-")],
         input=bytes(32_000), capture_output=True, env=environment, check=False,
     )  # fmt: skip
-    assert done.returncode == 0
     assert b"Traceback" not in done.stderr
+    # Nothing comes in where there is no standard input, and that is said.
+    assert done.returncode == (1 if closed == "0" else 0)
+    assert (b"got no samples" in done.stderr) == (closed == "0")
 
 
 @pytest.mark.parametrize("number", sorted(_ENDING))

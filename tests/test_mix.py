@@ -761,7 +761,7 @@ def test_command(call: Call, feature_store: Path, tmp_path: Path) -> None:
         "--features", feature_store, "--part", "validation", "--noise", noise, "--out", "mixed",
         "--recordings", "2", "--minutes", "0.3", "--snr", "clean, 10,-5", "--speed", "5",
         "--pause", "0.1,0.4", "--equal-level", "--level", "-20,-3",
-        "--negative-share", "0.1", "--unknown-share", "0.5",
+        "--negative-share", "0", "--unknown-share", "0.5",
         "--overlap-share", "0", "--seed", "3",
     )  # fmt: skip
     assert code == 0
@@ -771,7 +771,7 @@ def test_command(call: Call, feature_store: Path, tmp_path: Path) -> None:
     assert about["settings"] == {
         "recordings": 2, "minutes": 0.3, "snrs_db": [None, 10, -5], "least_pause_s": 0.1,
         "most_pause_s": 0.4, "equal_level": True, "least_gain_db": -20, "most_gain_db": -3,
-        "stretch_percent": 5, "negative_share": 0.1, "unknown_share": 0.5,
+        "stretch_percent": 5, "negative_share": 0, "unknown_share": 0.5,
         "overlap_share": 0, "seed": 3,
     }  # fmt: skip
     chosen = {clip.path for clip in store_clips(feature_store, "validation")}
@@ -834,6 +834,8 @@ def test_command_with_other_speech(call: Call, feature_store: Path, tmp_path: Pa
         (["--noise", "none"], "none: expected recordings of noise, found none"),
         (["--negatives", "none"], "none: expected recordings without commands"),
         (["--features", "none"], "none: expected a finished feature store"),
+        (["--negative-share", "0.5"], "--negative-share: is of the speech in --negatives"),
+        (["--speaker-pattern", "(.)"], "--speaker-pattern: is of the speech in --negatives"),
         (["--overlap-share", "1"], "mix.overlap_share: expected recordings of other speech"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -313,7 +313,13 @@ def test_a_block_is_ten_milliseconds(rate: int, samples: int) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "awaited"),
-    [({}, 27), ({"hop_ms": 60.0, "frames": 16, "bands": 64}, 14), ({"hop_ms": 7.5}, 16)],
+    [
+        ({}, 27),
+        ({"hop_ms": 60.0, "frames": 16, "bands": 64}, 14),
+        ({"hop_ms": 7.5}, 16),
+        # Half of these frames would reach beyond half of the clip.
+        ({"clip_ms": 200, "hop_ms": 26.0, "window_ms": 16.0, "frames": 8, "bands": 128}, 5),
+    ],
 )
 def test_a_stream_waits_for_all_but_150_ms(changes: dict[str, Any], awaited: int) -> None:
     """For the frames before the last 150 ms, and for half the window at least."""

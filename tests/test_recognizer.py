@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from speechrec.bundle import Bundle, read_bundle, write_bundle
 from speechrec.config import SILENCE, UNKNOWN
-from speechrec.errors import BundleError
+from speechrec.errors import AudioError, BundleError
 from speechrec.features import clip_features
 from speechrec.network import Network
 from speechrec.recognizer import Recognizer
@@ -174,6 +174,32 @@ def test_constant_wave(recognizer: Recognizer, level: float) -> None:
     """A stuck microphone gives finite posteriors too."""
     wave = np.full(3 * RATE, level, dtype=np.float32)
     assert np.isfinite(list(recognizer.predict(wave).scores.values())).all()
+
+
+@pytest.mark.parametrize(
+    ("wave", "error"),
+    [
+        (np.zeros(0, np.float32), AudioError),
+        (np.full(RATE, np.nan, np.float32), AudioError),
+        (np.float32([0.1, np.inf]), AudioError),
+        (np.zeros(RATE, np.int16), ValueError),
+        (np.zeros((RATE, 2), np.float32), ValueError),
+    ],
+)
+def test_what_is_no_sound_is_refused(
+    recognizer: Recognizer, wave: npt.NDArray[Any], error: type[Exception]
+) -> None:
+    """Numbers that are no samples are an error, as they are to a detector, and not a word."""
+    with pytest.raises(error, match="expected"):
+        recognizer.predict(wave)
+    with pytest.raises(error, match="expected"):
+        recognizer.features(wave)
+
+
+def test_samples_far_beyond_full_scale(recognizer: Recognizer, rng: np.random.Generator) -> None:
+    """They are clipped, as a device would have done."""
+    wave = 1e25 * rng.standard_normal(RATE)
+    assert recognizer.predict(wave) == recognizer.predict(np.float32(np.sign(wave)))
 
 
 def posteriors_of(recognizer: Recognizer, best: str, value: float) -> Array:

@@ -157,6 +157,21 @@ def test_nan_in_a_file_is_refused(tmp_path: Path) -> None:
     assert caught.value.kind == "not_finite"
 
 
+def test_what_comes_before_no_number_in_a_file_is_heard(tmp_path: Path) -> None:
+    """Of floats too, which are gone through once before for the greatest of them."""
+    wave = 4 * sound(10)[:, 0]
+    wave[-5] = np.nan
+    soundfile.write(tmp_path / "a.wav", wave, RATE, subtype="FLOAT")
+    found: list[np.ndarray] = []
+    with pytest.raises(AudioError, match="NaN"):
+        found.extend(file_blocks(tmp_path / "a.wav", sample_rate_hz=RATE))
+    heard = np.concatenate(found)
+    assert len(heard) > 5 * RATE
+    before = wave[: len(heard)]
+    assert np.abs(before).max() > 1
+    np.testing.assert_allclose(heard, before / np.abs(before).max(), atol=1e-6)
+
+
 @settings(max_examples=25, deadline=None)
 @given(sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=20), resampled=st.booleans())
 def test_raw_samples_do_not_depend_on_how_they_are_cut(sizes: list[int], resampled: bool) -> None:
@@ -197,6 +212,14 @@ def test_a_cut_frame_is_left_out() -> None:
     data = np.arange(5, dtype="<i2").tobytes() + b"\x01"
     blocks = raw_blocks(io.BytesIO(data), rate_hz=RATE, sample_rate_hz=RATE, channels=2)
     assert len(joined(blocks)) == 2
+
+
+@pytest.mark.parametrize("data", [b"", b"\x01", b"\x01\x02\x03"])
+def test_raw_sound_without_a_sample_is_told(data: bytes) -> None:
+    """What should have sent it has failed, as a rule."""
+    with pytest.raises(AudioError, match="expected raw PCM, got no samples") as caught:
+        list(raw_blocks(io.BytesIO(data), rate_hz=RATE, sample_rate_hz=RATE))
+    assert caught.value.kind == "empty"
 
 
 def test_a_pipe_is_not_waited_for() -> None:

@@ -287,6 +287,15 @@ def test_finish_without_a_sample(shipped: Recognizer, pause: int) -> None:
     assert events_of(shipped, []) == []
 
 
+def test_nothing_can_be_pushed_after_the_end(shipped: Recognizer) -> None:
+    """It would be taken for a part of the same sound, at wrong times."""
+    detector = Detector(shipped)
+    detector.push(ONE_WORD)
+    detector.finish()
+    with pytest.raises(ValueError, match=r"expected no sound after finish\(\)"):
+        detector.push(ONE_WORD)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
 def test_what_is_no_number_is_refused(shipped: Recognizer, value: float) -> None:
     """NaN and infinity are an error that says so, and the stream goes on as if not pushed."""
@@ -857,12 +866,12 @@ def test_the_first_moment_can_hold_a_command() -> None:
 @pytest.mark.parametrize(
     ("label", "value"),
     [("maybe", 0.5), (UNKNOWN, 0.5), (SILENCE, 0.5), ("yes", 1.01), ("yes", -0.1),
-     ("yes", float("nan"))],
+     ("yes", float("nan")), ("yes", "0.5"), ("yes", None)],
 )  # fmt: skip
-def test_thresholds_of_no_use_are_refused(shipped: Recognizer, label: str, value: float) -> None:
-    """A threshold for no command, or outside 0 to 1, is an error that names both."""
+def test_thresholds_of_no_use_are_refused(shipped: Recognizer, label: str, value: object) -> None:
+    """A threshold for no command, or no number from 0 to 1, is an error that names both."""
     with pytest.raises(ConfigError) as caught:
-        Detector(shipped, thresholds={label: value})
+        Detector(shipped, thresholds={label: cast(float, value)})
     assert isinstance(caught.value, SpeechrecError)
     assert f"{value}" in str(caught.value)
     assert repr(label) in str(caught.value)

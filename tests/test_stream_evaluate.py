@@ -422,6 +422,7 @@ def test_a_recording_that_cannot_be_read(glides: Recognizer, write: Callable[...
 @pytest.mark.parametrize(
     "text",
     ["{", "[]", "null", '{"recordings": 3}', '{"recordings": [{"file": "a.wav"}]}',
+     '{"recordings": [{"file": "a.wav", "snr_db": 1' + 400 * "0" + "}]}",
      '{"recordings": [{"file": "a.wav", "snr_db": "loud"}]}', '{"recordings": ["a.wav"]}'],
 )  # fmt: skip
 def test_a_mix_json_of_something_else(

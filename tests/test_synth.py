@@ -35,15 +35,18 @@ def synth(
     in_turn: int = 1,
     held_out: bool = False,
     seed: int = 0,
-) -> None:
-    """Speak in a process of its own: eSpeak NG's sound also follows from what it said before."""
+) -> str:
+    """Speak in a process of its own: eSpeak NG's sound also follows from what it said before.
+
+    Returns what is said of it.
+    """
     command = [
         sys.executable, "-m", "speechrec", "synth", "--out", str(folder), "--words", words,
         "--others", others, "--voices", str(voices), "--phrases", str(phrases),
         "--foreign-phrases", str(foreign), "--in-turn", str(in_turn), "--seed", str(seed),
         *(["--held-out"] if held_out else []),
     ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +105,7 @@ def test_nothing_is_written_over(spoken: Path) -> None:
     assert sorted(spoken.rglob("*")) == before
 
 
-@pytest.mark.parametrize("word", ["../x", "_noise", ".hidden", "y\udce9s"])
+@pytest.mark.parametrize("word", ["../x", "_noise", ".hidden", "y\udce9s", "la\tmp"])
 def test_a_word_must_be_able_to_name_a_folder(tmp_path: Path, word: str) -> None:
     """A word that would write elsewhere or be passed over is an error that names it."""
     with pytest.raises(DatasetError, match="can name a folder"):
@@ -147,7 +150,9 @@ def test_phrases_are_unknown_words_of_all_voices(tmp_path: Path) -> None:
 def test_phrases_in_turn_share_a_recording(tmp_path: Path) -> None:
     """A recording holds, a second each, what would else be recordings of their own."""
     synth(tmp_path / "one", "yes", "", voices=3, phrases=14)
-    synth(tmp_path / "three", "yes", "", voices=3, phrases=14, in_turn=3)
+    said = synth(tmp_path / "three", "yes", "", voices=3, phrases=14, in_turn=3)
+    files = len(list((tmp_path / "three").rglob("*.wav")))
+    assert said.startswith(f"{files} clips of 1 words and 14 phrases")
     alone = {
         path.name: soundfile.read(path)[0] for path in (tmp_path / "one" / "_unknown_").iterdir()
     }
