@@ -78,6 +78,11 @@ def babble(rng: np.random.Generator, talkers: Sequence[Array], samples: int) -> 
     return out
 
 
+def centred(wave: Array) -> Array:
+    """The wave without its constant offset, which is no sound, but would count as loudness."""
+    return wave - np.float32(wave.mean(dtype=np.float64)) if len(wave) else wave
+
+
 def gain(wave: Array, gain_db: float) -> Array:
     """The wave louder or quieter by ``gain_db`` decibels."""
     return wave * np.float32(10 ** (gain_db / 20))

@@ -70,6 +70,8 @@ def make_copies(job: CopyJob) -> int:
 def altered_vector(wave: Array, clip: Clip, copy: int, job: CopyJob, noise: NoisePool) -> Array:
     """(1024,) float32, features of the clip's copy of that number."""
     rng = np.random.default_rng(_seed(clip, copy))
+    # An offset would begin and end where the word does, and count as its loudness.
+    wave = augment.centred(wave)
     if clip.label == UNKNOWN:
         wave = _second_in_turn(wave, copy, job.config)
     own = fit_clip(wave, job.config)

@@ -10,11 +10,6 @@ BLOCK = RATE_HZ // 100
 _ACTIVE_DB = -20.0
 
 
-def centred(wave: Array) -> Array:
-    """The wave without its constant offset, which is no sound and would count as loudness."""
-    return wave - np.float32(wave.mean(dtype=np.float64)) if len(wave) else wave
-
-
 def mean_power(wave: Array) -> float:
     """Mean square of all samples."""
     return float(np.mean(np.square(wave), dtype=np.float64))

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from speechrec.audio import read_audio
-from speechrec.augment import Array, coloured_noise
+from speechrec.augment import Array, centred, coloured_noise
 from speechrec.errors import AudioError
 from speechrec.limits import MAX_SECONDS
-from speechrec.loudness import active_power, centred
+from speechrec.loudness import active_power
 from speechrec.mix_config import RATE_HZ
 from speechrec.negatives import Negative
 from speechrec.sndfile import read_info

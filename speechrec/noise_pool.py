@@ -25,7 +25,7 @@ _WORDS_OF_A_TALKER = 3
 @lru_cache(maxsize=2 * OTHERS)
 def said(clip: Clip, config: FeatureConfig) -> Array:
     """A word of the training part alone, kept for the next time."""
-    return spoken(read_clip(clip, config)[0], config)
+    return spoken(augment.centred(read_clip(clip, config)[0]), config)
 
 
 def spoken(wave: Array, config: FeatureConfig) -> Array:
@@ -88,4 +88,4 @@ class NoisePool:
             stretch.path, sample_rate_hz=rate, offset_s=offset_s, duration_s=seconds
         )
         # Over and over, where the stretch is too short; resampling may give a sample more or less.
-        return np.resize(wave, samples)
+        return np.resize(augment.centred(wave), samples)

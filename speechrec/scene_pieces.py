@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from speechrec.audio import read_audio
-from speechrec.augment import Array, gain, placed, stretched
+from speechrec.augment import Array, centred, gain, placed, stretched
 from speechrec.errors import AudioError
-from speechrec.loudness import active_power, centred, word_extent
+from speechrec.loudness import active_power, word_extent
 from speechrec.mix_config import RATE_HZ, MixConfig
 from speechrec.negatives import Negative
 from speechrec.recording import Stretch

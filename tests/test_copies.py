@@ -107,6 +107,18 @@ def test_there_are_so_many_different_copies_of_each_clip(
     assert SILENCE in {clip.label for clip in training.clips}
 
 
+@pytest.mark.parametrize("moved", ["[rf]*", "_background*"])
+def test_a_constant_offset_is_no_sound(
+    movable: Path, expected: npt.NDArray[np.float16], moved: str
+) -> None:
+    """Recordings, or noise, with an offset have the copies that they have without one."""
+    for path in (movable / "corpus").glob(f"{moved}/*.wav"):
+        soundfile.write(path, soundfile.read(path)[0] + 0.3, RATE, subtype="FLOAT")
+    shutil.rmtree(movable / "store")
+    extract(movable / "corpus", movable / "store", CONFIG)
+    np.testing.assert_allclose(made(movable / "store"), expected, atol=0.05)
+
+
 @pytest.mark.parametrize("kind", ["folder", "segments", "long"])
 def test_a_copy_is_of_its_own_clip(
     kind: str, small: Path, tmp_path: Path, make_corpus: Callable[..., Path]
