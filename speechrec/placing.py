@@ -27,10 +27,11 @@ def fit_clip(wave: Array, config: FeatureConfig) -> Array:
     """The one second around the word of a recording.
 
     First the second is found where the energy under a Hann window of one second is largest; a
-    recording shorter than a second is put in the middle of zeros. With ``align = "energy"`` the
-    second is then moved, by a quarter of a second at most, until the centre of gravity of the
-    energy above the background stands in its middle: a dense network knows nothing of shifts.
-    Where the second reaches past an end of the recording, the recording is mirrored there.
+    recording shorter than a second is put in the middle of silence, that is of its own constant
+    offset. With ``align = "energy"`` the second is then moved, by a quarter of a second at most,
+    until the centre of gravity of the energy above the background stands in its middle: a dense
+    network knows nothing of shifts. Where the second reaches past an end of the recording, the
+    recording is mirrored there.
 
     Args:
         wave: (samples,) float32, any length above zero.
@@ -42,7 +43,8 @@ def fit_clip(wave: Array, config: FeatureConfig) -> Array:
     start = 0
     if len(wave) < length:
         # `np.pad` takes as long as all the rest.
-        before, padded = (length - len(wave)) // 2, np.zeros(length, dtype=np.float32)
+        offset = np.float32(wave.mean(dtype=np.float64))
+        before, padded = (length - len(wave)) // 2, np.full(length, offset, dtype=np.float32)
         padded[before : before + len(wave)] = wave
         wave = padded
     elif len(wave) > length:

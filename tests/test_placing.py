@@ -182,17 +182,22 @@ def test_exactly_a_second_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("samples", [1, 2, 159, 8000, 15_998, 15_999])
-def test_a_shorter_wave_stands_in_the_middle_of_zeros(samples: int) -> None:
-    """Padding is equal on both sides, to a sample, and the wave itself is unchanged."""
-    wave = np.full(samples, 0.5, np.float32)
+@pytest.mark.parametrize("offset", [0.0, 0.5])
+def test_a_shorter_wave_stands_in_the_middle_of_silence(samples: int, offset: float) -> None:
+    """Padding is equal on both sides, to a sample, and the wave itself is unchanged.
+
+    A constant offset goes on in it: it is no sound, but a step of it would be.
+    """
+    wave = np.resize(np.float32([0.25, -0.25]), samples)
+    wave[samples // 2 * 2 :] = 0
+    wave += np.float32(offset)
     clip = fit_clip(wave, AS_CUT)
     assert clip.shape == (RATE,)
     assert clip.dtype == np.float32
-    (inside,) = np.nonzero(clip)
-    assert len(inside) == samples
-    before, after = inside[0], RATE - 1 - inside[-1]
-    assert abs(before - after) <= 1
-    np.testing.assert_array_equal(clip[inside[0] : inside[-1] + 1], wave)
+    before = (RATE - samples) // 2
+    np.testing.assert_array_equal(clip[before : before + samples], wave)
+    np.testing.assert_array_equal(clip[:before], np.float32(offset))
+    np.testing.assert_array_equal(clip[before + samples :], np.float32(offset))
 
 
 @pytest.mark.parametrize("centre_s", [0.1, 0.25, 0.4])
