@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from speechrec.errors import ConfigError
@@ -95,7 +96,7 @@ class Detector:
     ) -> None:
         keywords = recognizer.keywords
         for label, value in (thresholds or {}).items():
-            if label not in keywords or not (isinstance(value, int | float) and 0 <= value <= 1):
+            if label not in keywords or not (isinstance(value, Real) and 0 <= value <= 1):
                 raise ConfigError(
                     f"expected thresholds from 0 to 1 for {', '.join(keywords)}, "
                     f"got {value!r} for {label!r}"

@@ -870,6 +870,7 @@ def test_the_first_moment_can_hold_a_command() -> None:
 )  # fmt: skip
 def test_thresholds_of_no_use_are_refused(shipped: Recognizer, label: str, value: object) -> None:
     """A threshold for no command, or no number from 0 to 1, is an error that names both."""
+    Detector(shipped, thresholds={"yes": np.float32(0.5), "no": 1})
     with pytest.raises(ConfigError) as caught:
         Detector(shipped, thresholds={label: cast(float, value)})
     assert isinstance(caught.value, SpeechrecError)
