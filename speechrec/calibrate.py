@@ -54,7 +54,11 @@ def calibrate(
 
 
 def fit_temperature(posteriors: Posteriors, truth: npt.NDArray[np.int64]) -> float:
-    """The temperature of least negative log-likelihood (Guo et al. 2017)."""
+    """The temperature of least negative log-likelihood (Guo et al. 2017).
+
+    Where every answer is right the likelihood rises without end as it gets colder, and nothing says
+    how sure is too sure: then it is 1 at least.
+    """
     try:
         from scipy.optimize import minimize_scalar
     except ModuleNotFoundError as error:
@@ -68,7 +72,8 @@ def fit_temperature(posteriors: Posteriors, truth: npt.NDArray[np.int64]) -> flo
         return float(-np.log(np.maximum(right, _LEAST_PROBABILITY)).mean())
 
     bounds = (np.log(_COLDEST), np.log(_HOTTEST))
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    best = float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    return best if (posteriors.argmax(axis=1) != truth).any() else max(1.0, best)
 
 
 def fit_threshold(
@@ -87,7 +92,8 @@ def fit_threshold(
     keyword = np.array([is_keyword(label) for label in labels])
     answers, confidence = posteriors.argmax(axis=1), posteriors.max(axis=1)
     mistaken = np.sort(confidence[unknown & keyword[answers]])[::-1]
-    allowed = int(np.floor((1 - refused) * unknown.sum()))
+    # A tenth of ten is one, also where 1 - 0.9 is a little less than a tenth.
+    allowed = int(np.floor((1 - refused) * unknown.sum() + 1e-9))
     if len(mistaken) <= allowed:
         return 0.0
     # Just above the surest mistake that is one too many.

@@ -91,6 +91,11 @@ def plan_dataset(
     labels = list(words)
     if others:
         labels.append(UNKNOWN)
+    else:
+        notes.append(
+            "no recordings of other words: everything that is said will be taken for one of these; "
+            "add some with --unknown, or speechrec synth --phrases and --also"
+        )
     if survey.words[SILENCE] or config.silence_percent:
         labels.append(SILENCE)
     if len(labels) < 2:

@@ -69,9 +69,8 @@ def _until_stopped(blocks: Iterable[Samples], why: list[BaseException]) -> Itera
 
 
 def level_db(samples: Samples) -> float:
-    """RMS level in dBFS, at least -80: that of a full-scale square wave is 0."""
-    power = float(np.vdot(samples, samples)) / len(samples)
-    return max(LEAST_DB, 10 * math.log10(max(power, 1e-12)))
+    """RMS level in dBFS without a constant offset, at least -80: a full-scale square wave has 0."""
+    return max(LEAST_DB, 10 * math.log10(max(float(samples.var(dtype=np.float64)), 1e-12)))
 
 
 class CommandRunner:

@@ -10,10 +10,16 @@ from speechrec.recording import Recording
 
 
 def group_of(item: Recording, config: DataConfig) -> str:
-    """What is kept together when parts are made: a speaker, or else a single recording."""
-    if item.speaker and config.split_by == "speaker":
-        return item.speaker
+    """What is kept together when parts are made: a speaker, or else a single recording.
+
+    Segments of a recording without a speaker stay together too, unless they are to be split.
+    """
     name = "/".join(Path(item.path).parts[-2:])
+    if config.split_by == "speaker":
+        if item.speaker:
+            return item.speaker
+        if item.duration_s is not None:
+            return name
     return f"{item.word}/{name}@{item.offset_s:g}"
 
 

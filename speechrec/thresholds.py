@@ -94,9 +94,11 @@ def choose_thresholds(alarms: FalseAlarms, *, per_hour: float) -> StreamThreshol
     else:
         logits = {label: _logit(heard) for label, heard in alarms.confidences.items()}
         tail = _Tail.fit(np.concatenate(list(logits.values())))
+        levels = {label: tail.level(values, allowed) for label, values in logits.items()}
+        # What is rounded to 1 would pass all but 1 itself.
         chosen = {
-            label: 1 / (1 + math.exp(-min(tail.level(values, allowed), _MOST_LOGIT)))
-            for label, values in logits.items()
+            label: 1 / (1 + math.exp(-level)) if level < _MOST_LOGIT else 1.0
+            for label, level in levels.items()
         }
     thresholds = {label: max(LEAST_THRESHOLD, value) for label, value in chosen.items()}
     return StreamThresholds(thresholds, tuple(thresholds) if allowed < _COUNTED else ())

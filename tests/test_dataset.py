@@ -173,6 +173,39 @@ def test_recordings_without_speaker_are_split_one_by_one(tmp_path: Path) -> None
     assert any(note.startswith("80 recordings name no speaker") for note in plan.notes)
 
 
+def test_segments_of_a_recording_are_not_kept_apart(tmp_path: Path) -> None:
+    """Without a speaker the parts of one recording are of one voice; one alone is an error."""
+    source = manifest(
+        tmp_path,
+        [
+            {"path": f"long{n % 40}.wav", "label": ("on", "off")[n % 3 % 2], "offset_s": 2 * n,
+             "duration_s": 1}
+            for n in range(400)
+        ],
+    )  # fmt: skip
+    plan = plan_dataset(source, NO_SILENCE)
+    parts: dict[str, set[str]] = {}
+    for clip in plan.clips():
+        parts.setdefault(clip.path, set()).add(clip.part)
+    assert len(parts) == 40
+    assert all(len(found) == 1 for found in parts.values())
+    assert set().union(*parts.values()) == set(PARTS)
+    one = [json.loads(line) | {"path": "long.wav"} for line in source.read_text().splitlines()]
+    with pytest.raises(DatasetError, match=r"several speakers, found only .*long\.wav"):
+        plan_dataset(manifest(tmp_path, one), NO_SILENCE)
+
+
+def test_a_corpus_without_other_words_is_told(tmp_path: Path) -> None:
+    """Then everything that is said will be taken for a command."""
+    speakers = [f"s{n}" for n in range(40)]
+    told = "no recordings of other words"
+    alone = plan_dataset(manifest(tmp_path, rows("on off", speakers)), NO_SILENCE)
+    assert any(note.startswith(told) for note in alone.notes)
+    config = DataConfig(silence_percent=0, words=("on", "off"))
+    others = plan_dataset(manifest(tmp_path, rows("on off lamp", speakers)), config)
+    assert not any(note.startswith(told) for note in others.notes)
+
+
 def test_given_parts_are_kept(tmp_path: Path) -> None:
     """A manifest's split wins over the hash, and is not changed to fill an empty part."""
     given_part = {name: PARTS[number % 2] for number, name in enumerate(names(10))}
@@ -426,7 +459,7 @@ def test_made_silence_is_told_for_each_part(tmp_path: Path) -> None:
     """Eight seconds of noise are enough for training and not for the other two."""
     source = manifest(tmp_path, rows("yes no", names(30)))
     write_noise(tmp_path, 8)
-    (note,) = plan_dataset(source, DataConfig()).notes
+    note = plan_dataset(source, DataConfig()).notes[-1]
     assert "less than 1 s for validation and testing: there silence is made" in note
     assert not any("noise" in note for note in plan_dataset(source, NO_SILENCE).notes)
 

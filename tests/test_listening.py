@@ -133,9 +133,12 @@ def test_what_is_in_doubt_when_stopped_is_reported(
 
 def test_level() -> None:
     """The level of a full-scale square wave is 0 dBFS, half of it 6 dB less."""
-    assert level_db(np.ones(100, np.float32)) == pytest.approx(0)
-    assert level_db(np.full(100, 0.5, np.float32)) == pytest.approx(-6.02, abs=0.01)
-    assert level_db(np.zeros(100, np.float32)) == LEAST_DB
+    square = np.resize(np.float32([1, -1]), 100)
+    assert level_db(square) == pytest.approx(0)
+    assert level_db(square / 2) == pytest.approx(-6.02, abs=0.01)
+    # A constant offset is no sound.
+    assert level_db(square / 4 + np.float32(0.5)) == pytest.approx(-12.04, abs=0.01)
+    assert level_db(np.full(100, 0.5, np.float32)) == LEAST_DB
 
 
 def test_a_program_is_told_what_was_heard(tmp_path: Path, lines: list[str]) -> None:

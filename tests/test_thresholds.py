@@ -62,6 +62,17 @@ def test_what_is_muted_makes_no_false_alarms() -> None:
     assert "no  threshold 0.99999920  above it 40 of 40" in text
 
 
+def test_what_would_be_beyond_all_confidences_is_muted(rng: np.random.Generator) -> None:
+    """Sounds that are taken for a command with a confidence of 1 pass any threshold but 1."""
+    usual = np.sort(1 / (1 + np.exp(-rng.logistic(-5, 1.5, 2000))))[::-1]
+    sure = np.sort(np.concatenate((usual, np.ones(20))))[::-1]
+    measured = FalseAlarms({"yes": sure, "no": usual}, 10.0)
+    chosen = choose_thresholds(measured, per_hour=0.5)
+    assert chosen.extrapolated == ("yes", "no")
+    assert chosen.thresholds["yes"] == 1
+    assert measured.at(chosen.thresholds)["yes"] == 0
+
+
 def test_every_command_has_the_same_share(rng: np.random.Generator) -> None:
     """A command that is often heard by mistake gets a higher threshold than one that is not."""
     measured = alarms(rng, 100)
