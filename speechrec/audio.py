@@ -8,6 +8,7 @@ import io
 import math
 import os
 import stat
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn
@@ -148,10 +149,18 @@ def check_usable_for_training(decoded: Decoded, *, name: str) -> None:
         raise AudioError(
             "too_short", f"{name}: expected at least {MIN_SECONDS} s, got {seconds:.3f} s"
         )
+    if not decoded.integer:
+        # Floats beyond full scale are not clipped but scaled down, see `to_mono`.
+        samples = samples / max(np.float32(1), np.abs(samples).max())
     extremes = [decoded.extremes] if decoded.extremes else list(map(extremes_of, samples))
-    # Half the span, not the peak: a constant offset is silent too.
-    if max(each.highest - each.lowest for each in extremes) / 2 < SILENT_PEAK:
+    if _is_silent(extremes):
         raise AudioError("silent", f"{name}: expected speech, found silence (below -80 dBFS)")
+    if len(samples) > 1 and _is_silent([extremes_of(samples.mean(axis=0, dtype=np.float64))]):
+        raise AudioError(
+            "silent",
+            f"{name}: expected speech, its {len(samples)} channels cancel each other out; save one "
+            "of them alone",
+        )
     share = max(each.clipped for each in extremes) / decoded.frames
     if share > CLIPPED_SHARE:
         raise AudioError(
@@ -159,6 +168,11 @@ def check_usable_for_training(decoded: Decoded, *, name: str) -> None:
             f"{name}: expected at most {CLIPPED_SHARE:.0%} of samples at full scale, got "
             f"{share:.0%}; record again with less gain",
         )
+
+
+def _is_silent(channels: Sequence[Extremes]) -> bool:
+    # Half the span, not the peak: a constant offset is silent too.
+    return max(each.highest - each.lowest for each in channels) / 2 < SILENT_PEAK
 
 
 def read_bytes(path: str | Path) -> bytes:

@@ -67,8 +67,9 @@ class Microphone:
             self.overruns += 1
             self._lost_samples += len(samples)
             return
-        # PortAudio uses its memory again. What was lost is silence, so that times stay right.
-        lost = np.zeros(self._lost_samples, dtype=np.float32)
+        # PortAudio uses its memory again. What was lost is silence, so that times stay right, of
+        # the device's constant offset, since a step of that would be a sound.
+        lost = np.full(self._lost_samples, samples.mean(), dtype=np.float32)
         self._blocks.put_nowait(np.concatenate((lost, samples[:, 0])))
         self._lost_samples = 0
 

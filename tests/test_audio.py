@@ -569,6 +569,7 @@ def clipped_share(share: float) -> Array:
         (np.full(RATE, 0.3), "silent"),
         (0.3 + 0.9e-4 * np.sin(np.arange(RATE)), "silent"),
         ([np.full(RATE, 0.5), np.full(RATE, -0.5)], "silent"),
+        ([SPEECH, 1e-5 - SPEECH], "silent"),
         (clipped_share(0.06), "clipped"),
         ([SPEECH, clipped_share(0.06)], "clipped"),
         (np.sign(SPEECH), "clipped"),
@@ -589,8 +590,9 @@ def test_recordings_that_teach_nothing_are_refused(samples: npt.ArrayLike, kind:
         clipped_share(0.04),
         [np.zeros(RATE), SPEECH],
         SPEECH * 5 % 0.98,
+        SPEECH * 30,
     ],
-    ids=["0.1 s", "quiet", "a few clipped", "one silent channel", "loud"],
+    ids=["0.1 s", "quiet", "a few clipped", "one silent channel", "loud", "floats that are scaled"],
 )
 def test_usable_recordings_pass(samples: npt.ArrayLike) -> None:
     """Recordings just inside the limits are not refused."""
