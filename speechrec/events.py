@@ -20,6 +20,7 @@ from speechrec.event import Event
 from speechrec.features import Array
 from speechrec.frame_ring import FrameRing
 from speechrec.gate import is_audible, word_extent
+from speechrec.high_pass import HighPass
 from speechrec.limits import checked_samples
 from speechrec.placing import awaited_frames, block_samples, excess_energy, off_centre
 from speechrec.recognizer import Recognizer
@@ -80,6 +81,8 @@ class EventFinder:
         # the middle of one.
         self._lead = config.clip_samples // 2
         self._buffer: Array = np.zeros(self._lead, dtype=np.float32)
+        self._high_pass = HighPass(sample_rate_hz=config.sample_rate_hz)
+        self._above: Array = np.zeros(self._heard, dtype=np.float32)
         # Windows looked at, and samples of the stream before the buffer (the lead counts too).
         self._steps = 0
         self._dropped = 0
@@ -107,8 +110,6 @@ class EventFinder:
         for start in range(0, len(samples), piece):
             self._buffer = np.concatenate((self._buffer, samples[start : start + piece]))
             while (begin := self._begin()) + self._heard <= len(self._buffer):
-                if not self._steps:
-                    self._buffer[: self._lead] = _offset(self._buffer[self._lead : self._heard])
                 events += self._step(begin)
             used = max(0, begin - self._look_back * self._hop)
             self._buffer = self._buffer[used:]
@@ -140,7 +141,7 @@ class EventFinder:
 
     def _step(self, begin: int) -> list[Event]:
         """Look at one window; the events that it completes."""
-        excess, background = excess_energy(self._clip(begin, self._heard), self._config)
+        excess, background = excess_energy(self._loud_part(begin), self._config)
         shift = off_centre(excess, self._config)
         number, self._steps = self._steps, self._steps + 1
         events = self._answer_again()
@@ -156,10 +157,25 @@ class EventFinder:
                 events += self._answer(early=True)
         return events
 
+    def _loud_part(self, begin: int) -> Array:
+        """(clip_samples,) what of a window counts as loudness; the stream is filtered once."""
+        if not self._steps:
+            offset = _offset(self._buffer[self._lead : self._heard])
+            self._buffer[: self._lead] = offset
+            self._high_pass.settle(offset)
+            self._above[self._lead :] = self._high_pass(self._buffer[self._lead : self._heard])
+        else:
+            new = self._buffer[: begin + self._heard][-self._hop :]
+            self._above = np.concatenate((self._above[self._hop :], self._high_pass(new)))
+        return self._mirrored(self._above)
+
     def _clip(self, begin: int, heard: int) -> Array:
-        """The second that begins there in the buffer, mirrored where it has not been heard."""
-        clip = self._buffer[begin : begin + heard]
-        return np.concatenate((clip, clip[::-1][: self._config.clip_samples - heard]))
+        """The second that begins there in the buffer, as far as it has been heard."""
+        return self._mirrored(self._buffer[begin : begin + heard])
+
+    def _mirrored(self, clip: Array) -> Array:
+        """The second that begins so, mirrored where it has not been heard."""
+        return np.concatenate((clip, clip[::-1][: self._config.clip_samples - len(clip)]))
 
     def _answer(self, *, early: bool = False) -> list[Event]:
         """What the windows since the last answer have been about, unless it is in doubt.

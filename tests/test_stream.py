@@ -622,6 +622,23 @@ def test_a_constant_offset_hides_no_word(glides: Recognizer, offset: float) -> N
         np.testing.assert_allclose(event.posteriors, other.posteriors, atol=0.05)
 
 
+@pytest.mark.parametrize("hum_hz", [5, 20, 40, 50])
+def test_what_is_below_speech_hides_no_word(glides: Recognizer, hum_hz: float) -> None:
+    """A hum twice as loud as the words, of which the features know nothing, changes nothing."""
+    wave, middles = sentence(("rise", "fall", "high"))
+    hum = 0.35 * np.sin(2 * np.pi * hum_hz * np.arange(len(wave)) / RATE + 1)
+    for sound in (wave, wave + hum):
+        # Where a hum begins and ends is a sound.
+        events = [
+            (event.centre / RATE, glides.labels[int(event.posteriors.argmax())])
+            for event in events_of(glides, [np.float32(sound)])
+            if 0.5 < event.centre / RATE < len(wave) / RATE - 0.5
+        ]
+        assert [word for _, word in events] == [word for word, _ in middles]
+        for (centre_s, _), (_, middle_s) in zip(events, middles, strict=True):
+            assert centre_s == pytest.approx(middle_s, abs=0.1)
+
+
 def test_what_stands_out_before_the_stream_alone_has_a_level(
     glides: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
