@@ -22,6 +22,7 @@ from speechrec import audio
 from speechrec.config import FeatureConfig
 from speechrec.placing import fit_clip
 from speechrec.shards import front_end_of
+from speechrec.usable import check_usable
 
 
 def microseconds(work: Callable[[Any], object], items: Sequence[Any], repeats: int) -> float:
@@ -53,7 +54,7 @@ def main() -> None:
         "read": (audio.read_bytes, paths),
         "SHA-256": (lambda data: hashlib.sha256(data).hexdigest(), contents),
         "decode": (lambda data: audio.decode(data, name="clip"), contents),
-        "check": (lambda sound: audio.check_usable_for_training(sound, name="clip"), sounds),
+        "check": (lambda sound: check_usable(sound, name="clip"), sounds),
         "place the word": (lambda wave: fit_clip(wave, config), waves),
         "1024 numbers": (front_end.clip, clips),
     }

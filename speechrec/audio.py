@@ -8,7 +8,6 @@ import io
 import math
 import os
 import stat
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn
@@ -17,16 +16,12 @@ import numpy as np
 
 from speechrec import limits, sndfile
 from speechrec.errors import AudioError
-from speechrec.extremes import Extremes, extremes_of
+from speechrec.extremes import Extremes
 from speechrec.wav import PCM, Samples, decode_pcm, decode_usual, is_wav, wav_layout
 
 # Files above this size are decoded as they are read, so that only their samples are in memory.
 WHOLE_FILE_BYTES = 64 << 20
 _READ_BYTES = 1 << 20
-
-MIN_SECONDS = 0.1
-SILENT_PEAK = 10 ** (-80 / 20)
-CLIPPED_SHARE = 0.05
 
 Source = Path | str | bytes | BinaryIO
 
@@ -135,44 +130,6 @@ def to_mono(decoded: Decoded, *, sample_rate_hz: int) -> Samples:
         # The filter's ringing may pass full scale by a hair.
         mono = np.clip(mono, -1.0, 1.0)
     return np.ascontiguousarray(mono, dtype=np.float32)
-
-
-def check_usable_for_training(decoded: Decoded, *, name: str) -> None:
-    """Refuse a recording that would teach a network nothing.
-
-    Raises:
-        AudioError: it is too short, silent, or clipped.
-    """
-    samples = decoded.samples
-    seconds = decoded.frames / decoded.rate_hz
-    if seconds < MIN_SECONDS:
-        raise AudioError(
-            "too_short", f"{name}: expected at least {MIN_SECONDS} s, got {seconds:.3f} s"
-        )
-    if not decoded.integer:
-        # Floats beyond full scale are not clipped but scaled down, see `to_mono`.
-        samples = samples / max(np.float32(1), np.abs(samples).max())
-    extremes = [decoded.extremes] if decoded.extremes else list(map(extremes_of, samples))
-    if _is_silent(extremes):
-        raise AudioError("silent", f"{name}: expected speech, found silence (below -80 dBFS)")
-    if len(samples) > 1 and _is_silent([extremes_of(samples.mean(axis=0, dtype=np.float64))]):
-        raise AudioError(
-            "silent",
-            f"{name}: expected speech, its {len(samples)} channels cancel each other out; save one "
-            "of them alone",
-        )
-    share = max(each.clipped for each in extremes) / decoded.frames
-    if share > CLIPPED_SHARE:
-        raise AudioError(
-            "clipped",
-            f"{name}: expected at most {CLIPPED_SHARE:.0%} of samples at full scale, got "
-            f"{share:.0%}; record again with less gain",
-        )
-
-
-def _is_silent(channels: Sequence[Extremes]) -> bool:
-    # Half the span, not the peak: a constant offset is silent too.
-    return max(each.highest - each.lowest for each in channels) / 2 < SILENT_PEAK
 
 
 def read_bytes(path: str | Path) -> bytes:

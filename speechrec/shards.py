@@ -24,6 +24,7 @@ from speechrec.files import replacing
 from speechrec.limits import check_regular
 from speechrec.placing import fit_clip
 from speechrec.recording import Clip, Fault
+from speechrec.usable import check_usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ def read_clip(
         decoded = audio.decode(path, offset_s=clip.offset_s, duration_s=clip.duration_s)
         sha256 = audio.file_sha256(path)
     if clip.label != SILENCE:
-        audio.check_usable_for_training(decoded, name=clip.path)
+        check_usable(decoded, name=clip.path)
     wave = audio.to_mono(decoded, sample_rate_hz=rate)
     return (augment.gain(wave, clip.gain_db) if clip.gain_db else wave), sha256
 

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from speechrec import audio
 from speechrec.audio import (
     Decoded,
-    check_usable_for_training,
     decode,
     file_sha256,
     read_audio,
@@ -30,6 +29,7 @@ from speechrec.audio import (
 from speechrec.errors import AudioError
 from speechrec.mp3 import counted
 from speechrec.sndfile import read_info
+from speechrec.usable import check_usable
 
 pytestmark = pytest.mark.usefixtures("loops")
 
@@ -578,7 +578,7 @@ def clipped_share(share: float) -> Array:
 def test_recordings_that_teach_nothing_are_refused(samples: npt.ArrayLike, kind: str) -> None:
     """Too short, silent (a constant offset too) and clipped recordings are told apart by kind."""
     with pytest.raises(AudioError, match=r"^clip\.wav: expected ") as caught:
-        check_usable_for_training(decoded(samples), name="clip.wav")
+        check_usable(decoded(samples), name="clip.wav")
     assert caught.value.kind == kind
 
 
@@ -596,7 +596,7 @@ def test_recordings_that_teach_nothing_are_refused(samples: npt.ArrayLike, kind:
 )
 def test_usable_recordings_pass(samples: npt.ArrayLike) -> None:
     """Recordings just inside the limits are not refused."""
-    check_usable_for_training(decoded(samples), name="clip.wav")
+    check_usable(decoded(samples), name="clip.wav")
 
 
 @pytest.mark.parametrize("kind", ["WAV", "FLAC"])
