@@ -14,12 +14,12 @@ def group_of(item: Recording, config: DataConfig) -> str:
 
     Segments of a recording without a speaker stay together too, unless they are to be split.
     """
+    by_speaker = config.split_by == "speaker"
+    if by_speaker and item.speaker:
+        return item.speaker
     name = "/".join(Path(item.path).parts[-2:])
-    if config.split_by == "speaker":
-        if item.speaker:
-            return item.speaker
-        if item.duration_s is not None:
-            return name
+    if by_speaker and item.duration_s is not None:
+        return name
     return f"{item.word}/{name}@{item.offset_s:g}"
 
 
