@@ -160,6 +160,8 @@ def synth(
         f"{made.clips} clips of {said} by {made.voices} synthetic voices "
         f"({', '.join(made.engines)}) in {out}"
     )
+    if made.unspeakable:
+        show(f"{made.unspeakable} phrases were left out: the voice in turn could not say them")
 
 
 def _snr_db(text: str) -> float | None:

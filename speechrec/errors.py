@@ -40,6 +40,10 @@ class DatasetError(SpeechrecError):
     """A folder or manifest of recordings, or a feature store, is not what a stage needs."""
 
 
+class UnspeakableError(DatasetError):
+    """A synthesiser cannot say a word or phrase."""
+
+
 class SettingsMismatchError(SpeechrecError):
     """Two things made with different front-end settings were brought together."""
 

@@ -5,7 +5,8 @@ recogniser trained on nothing else gets people's words wrong far more often than
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import soxr
 
 from speechrec.augment import coloured_noise
 from speechrec.config import UNKNOWN
-from speechrec.errors import DatasetError
+from speechrec.errors import DatasetError, UnspeakableError
 from speechrec.features import Array
 from speechrec.files import new_folder, refuse_content, write_text
 from speechrec.recording import is_utf8
@@ -36,11 +37,12 @@ OTHER_WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Synthesised:
-    """What was made; ``clips`` are files."""
+    """What was made; ``clips`` are files, ``unspeakable`` phrases that were left out."""
 
     clips: int
     words: int
     phrases: int
+    unspeakable: int
     voices: int
     engines: tuple[str, ...]
 
@@ -64,12 +66,13 @@ def synthesise(
         others: further words, which go into the folder ``_unknown_``.
         voices: voices to use, shared between the installed engines.
         phrases: more for ``_unknown_``, each said once, in turn by the voices that speak its
-            language.
+            language; what a voice cannot say is left out.
         in_turn: phrases in one recording, a second for each.
         held_out: by voices that never speak otherwise.
 
     Raises:
         DatasetError: ``folder`` has content, there is no word to speak, or nobody to speak one.
+        UnspeakableError: a voice cannot say a word.
         MissingExtraError: no synthesiser is installed.
     """
     check_request(folder, words, others)
@@ -78,7 +81,7 @@ def synthesise(
     spoken = tuple(dict.fromkeys((*words, *others)))
     takes = [(word, take) for word in spoken for take in range(_takes(word, words))]
     said = phrases_of(speakers, phrases)
-    total, done, written = len(speakers) * len(takes) + len(phrases), 0, 0
+    total, done, written, unspeakable = len(speakers) * len(takes) + len(phrases), 0, 0, 0
     names = tuple(engine.name for engine in engines)
     with new_folder(folder) as partial:
         for voice, numbers in zip(speakers, said, strict=True):
@@ -89,15 +92,18 @@ def synthesise(
             for first in range(0, len(numbers), in_turn):
                 together = numbers[first : first + in_turn]
                 path = partial / UNKNOWN / f"{voice.name}_nohash_phrase{together[0]}.wav"
-                clips = [_clip(voice, phrases[n], seed=seed, take=n) for n in together]
-                _write(path, np.concatenate(clips))
-                written += 1
+                clips = list(_clips(voice, [(phrases[n], n) for n in together], seed=seed))
+                unspeakable += len(together) - len(clips)
+                if clips:
+                    _write(path, np.concatenate(clips))
+                    written += 1
             written += len(takes)
             done += len(takes) + len(numbers)
             progress(done, total)
         about = f"Synthetic voices, made by speechrec with {' and '.join(names)}."
         write_text(partial / "ABOUT.txt", f"{about} No person speaks here.\n")
-    return Synthesised(written, len(spoken), len(phrases), len(speakers), names)
+    phrases_said = len(phrases) - unspeakable
+    return Synthesised(written, len(spoken), phrases_said, unspeakable, len(speakers), names)
 
 
 def check_request(folder: Path, words: Sequence[str], others: Sequence[str]) -> None:
@@ -117,6 +123,13 @@ def check_request(folder: Path, words: Sequence[str], others: Sequence[str]) -> 
 def _takes(word: str, keywords: tuple[str, ...]) -> int:
     """Other words are there for their number: once a voice is enough."""
     return _KEYWORD_TAKES if word in keywords else 1
+
+
+def _clips(voice: Voice, takes: Sequence[tuple[Phrase, int]], *, seed: int) -> Iterator[Array]:
+    """A second for each phrase that the voice can say."""
+    for phrase, take in takes:
+        with suppress(UnspeakableError):
+            yield _clip(voice, phrase, seed=seed, take=take)
 
 
 def _clip(voice: Voice, phrase: Phrase, *, seed: int, take: int) -> Array:
@@ -140,7 +153,7 @@ def _spoken(voice: Voice, phrase: Phrase, rng: np.random.Generator) -> Array:
         wave = soxr.resample(wave, rate, RATE_HZ)
     loud = np.flatnonzero(np.abs(wave) > 0.02 * np.abs(wave).max(initial=0.0))
     if not len(loud):
-        raise DatasetError(f"{engine.name} cannot say {phrase.text!r}; choose another spelling")
+        raise UnspeakableError(f"{engine.name} cannot say {phrase.text!r}; choose another spelling")
     wave = wave[loud[0] : loud[-1] + 1]
     peaked: Array = wave / np.abs(wave).max()
     return peaked

@@ -36,6 +36,9 @@ class Engine(Protocol):
         """(samples,) float32 of a word or phrase in that voice, and the sample rate in Hz.
 
         ``voice`` fixes who speaks, ``rng`` how: speed and intonation of this take.
+
+        Raises:
+            UnspeakableError: it fails at it.
         """
         ...
 

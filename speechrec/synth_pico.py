@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 from py_nanotts import NanoTTS
 
-from speechrec.errors import SpeechrecError
+from speechrec.errors import UnspeakableError
 from speechrec.features import Array
 
 _VOICES = ("en-US", "en-GB")
@@ -56,7 +56,7 @@ class Pico:
                     32768
                 ), _RATE_HZ
             self._end()
-        raise SpeechrecError(f"SVOX Pico crashed twice on {text!r}; choose another spelling")
+        raise UnspeakableError(f"SVOX Pico crashed twice on {text!r}; choose another spelling")
 
     def voice_name(self, voice: int) -> str:
         return f"pico-{_VOICES[voice % len(_VOICES)].lower()}-{voice:03d}"

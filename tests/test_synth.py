@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from speechrec.errors import DatasetError, SpeechrecError
+from speechrec.errors import DatasetError, UnspeakableError
 from speechrec.recording import Recording
 from speechrec.recordings import Corpus
 
@@ -233,7 +233,7 @@ def test_a_voice_that_crashes_is_started_again(
     assert rate_hz == 16_000
     np.testing.assert_array_equal(heard, expected)
     monkeypatch.setattr(sys, "executable", crashing(tmp_path, times=5))
-    with pytest.raises(SpeechrecError, match="crashed twice on 'yes'"):
+    with pytest.raises(UnspeakableError, match="crashed twice on 'yes'"):
         Pico().speak("yes", 3, rng)
 
 
@@ -264,6 +264,46 @@ class Monoglot:
 
     def voice_name(self, voice: int) -> str:
         return f"monoglot-{voice}"
+
+
+class Mumbler(Monoglot):
+    """An engine that hums everything but what has no vowel."""
+
+    name = "Mumbler"
+
+    def speak(
+        self, text: str, voice: int, rng: np.random.Generator, language: str = "en"
+    ) -> tuple[Array, int]:
+        said = np.sin(np.arange(4000, dtype=np.float32)) * any(vowel in text for vowel in "aeiou")
+        return said.astype(np.float32), RATE_HZ
+
+
+def test_phrases_that_a_voice_cannot_say_are_left_out_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are drawn from lists of words, so nobody could choose another spelling."""
+    monkeypatch.setattr("speechrec.synth.installed_engines", lambda: (Mumbler(),))
+    drawn = [Phrase(text) for text in ("house", "psst", "tree", "hmm", "bird", "brr", "car")]
+    monkeypatch.setattr("speechrec.vocabulary.phrases", lambda *_, **__: drawn)
+    command = ["synth", "--words", "yes", "--others", "", "--voices", "3", "--phrases", "7"]
+    out = tmp_path / "corpus"
+    result = CliRunner().invoke(app, [*command, "--in-turn", "3", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    # Voice 0 says phrases 0, 3 and 6, voice 1 phrases 1 and 4, voice 2 phrases 2 and 5.
+    seconds = sorted(soundfile.info(path).duration for path in (out / "_unknown_").iterdir())
+    assert seconds == [1, 1, 2]
+    assert result.output.startswith("12 clips of 1 words and 4 phrases by 3 synthetic voices")
+    assert "3 phrases were left out" in result.output
+
+
+def test_a_word_that_a_voice_cannot_say_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was asked for by name, so it is not left out; nothing is left behind."""
+    monkeypatch.setattr("speechrec.synth.installed_engines", lambda: (Mumbler(),))
+    with pytest.raises(UnspeakableError, match="Mumbler cannot say 'psst'; choose another"):
+        synthesise(tmp_path / "x", ("yes", "psst"), (), voices=3, seed=0)
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_language_that_nobody_speaks_is_refused(
