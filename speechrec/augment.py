@@ -173,13 +173,20 @@ def with_echo(rng: np.random.Generator, wave: Array, *, sample_rate_hz: int) -> 
     return echoed[: len(wave) + sample_rate_hz // 10].astype(np.float32)
 
 
-def in_running_speech(
-    rng: np.random.Generator, word: Array, neighbours: Sequence[Array], *, sample_rate_hz: int
+def among_words(
+    rng: np.random.Generator,
+    word: Array,
+    neighbours: Sequence[Array],
+    pauses_s: tuple[float, float],
+    *,
+    sample_rate_hz: int,
 ) -> tuple[Array, int]:
-    """A word with others before and after it, hardly a pause between them.
+    """A word with others before and after it, up to 4 dB louder or softer.
 
     Args:
-        word: (any,) float32 without silence around it; so are the neighbours, two of them.
+        word: (any,) float32 without silence around it; so are the neighbours, two of them, of which
+            one may be empty.
+        pauses_s: shortest and longest; below 0 there is none.
 
     Returns:
         The joined wave, and the sample in it that is the middle of ``word``.
@@ -189,7 +196,7 @@ def in_running_speech(
         for other in neighbours
     )
     pauses = [
-        np.zeros(max(0, round(rng.uniform(-0.1, 0.12) * sample_rate_hz)), dtype=np.float32)
+        np.zeros(max(0, round(rng.uniform(*pauses_s) * sample_rate_hz)), dtype=np.float32)
         for _ in range(2)
     ]
     wave = np.concatenate((before, pauses[0], word, pauses[1], after))

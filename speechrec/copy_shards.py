@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from speechrec import augment
-from speechrec.config import SILENCE, UNKNOWN, FeatureConfig
+from speechrec.config import SILENCE, UNKNOWN, FeatureConfig, is_keyword
 from speechrec.errors import AudioError, DatasetError
 from speechrec.features import Array
 from speechrec.files import replacing, write_text
@@ -78,7 +78,9 @@ def altered_vector(wave: Array, clip: Clip, copy: int, job: CopyJob, noise: Nois
     if clip.label == SILENCE:
         altered = augment.altered_silence(rng, own, job.augment, noise.without_speech)
     elif clip.label == UNKNOWN and rng.random() < job.augment.neighbour_share:
-        altered = _among_neighbours(rng, own, job, noise)
+        altered = _in_running_speech(rng, own, job, noise)
+    elif is_keyword(clip.label) and _is_in_sequence(rng, job):
+        altered = _in_sequence(rng, own, job, noise)
     else:
         # A longer recording is cut before it is altered: what is far from the word is not heard.
         altered = augment.altered_word(
@@ -112,18 +114,48 @@ def _vector(wave: Array, config: FeatureConfig) -> Array:
     return vector
 
 
-def _among_neighbours(
+def _in_running_speech(
     rng: np.random.Generator, own: Array, job: CopyJob, noise: augment.NoiseSource
 ) -> Array:
     """The second around a place in an unknown word that is said in one breath with two others."""
     config = job.config
     others = [said(job.others[n], config) for n in rng.integers(len(job.others), size=2)]
     word = spoken(own, config)
-    wave, middle = augment.in_running_speech(
-        rng, word, others, sample_rate_hz=config.sample_rate_hz
+    wave, middle = augment.among_words(
+        rng, word, others, (-0.1, 0.12), sample_rate_hz=config.sample_rate_hz
     )
     # Any place in the word: a detector also stops between words.
-    start = middle + round(rng.uniform(-0.5, 0.5) * len(word)) - config.clip_samples // 2
+    middle += round(rng.uniform(-0.5, 0.5) * len(word))
+    return _second_around(rng, wave, middle, job, noise)
+
+
+def _is_in_sequence(rng: np.random.Generator, job: CopyJob) -> bool:
+    """Draws nothing where none is, so that all else stays as it is without the setting."""
+    share = job.augment.sequence_share
+    return bool(share and job.others) and rng.random() < share
+
+
+def _in_sequence(
+    rng: np.random.Generator, own: Array, job: CopyJob, noise: augment.NoiseSource
+) -> Array:
+    """The second around a word that others precede, follow or both, after short pauses."""
+    config = job.config
+    others = [said(job.others[n], config) for n in rng.integers(len(job.others), size=2)]
+    # Before it, after it, or both.
+    alone = int(rng.integers(3))
+    others = [other[: len(other) * (number != alone)] for number, other in enumerate(others)]
+    wave, middle = augment.among_words(
+        rng, spoken(own, config), others, (0.1, 0.5), sample_rate_hz=config.sample_rate_hz
+    )
+    return _second_around(rng, wave, middle, job, noise)
+
+
+def _second_around(
+    rng: np.random.Generator, wave: Array, middle: int, job: CopyJob, noise: augment.NoiseSource
+) -> Array:
+    """The altered second in which a detector would look at what is said around the middle."""
+    config = job.config
+    start = middle - config.clip_samples // 2
     clip = augment.placed(wave, -start, config.clip_samples)
     start += off_centre(excess_energy(clip, config)[0], config)
     # Longer than a second, for a quicker copy of it.

@@ -25,6 +25,8 @@ class AugmentConfig:
     talk_share: float = 0.5
     # Share of copies of unknown words that stand in running speech: others right before and after.
     neighbour_share: float = 0.0
+    # Share of copies of keywords that stand close after another word, before one, or both.
+    sequence_share: float = 0.0
     # Share of copies with a room's echo.
     echo_share: float = 0.3
     least_gain_db: float = -20.0
@@ -41,7 +43,8 @@ class AugmentConfig:
             f"augment.shift_ms: expected 0 to 1000, got {self.shift_ms}",
         )
         for name in (
-            "noise_share", "interference_share", "talk_share", "neighbour_share", "echo_share",
+            "noise_share", "interference_share", "talk_share", "neighbour_share", "sequence_share",
+            "echo_share",
         ):  # fmt: skip
             value = getattr(self, name)
             require(0 <= value <= 1, f"augment.{name}: expected 0 to 1, got {value}")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from speechrec.augment import (
     altered_silence,
     altered_word,
+    among_words,
     coloured_noise,
     gain,
-    in_running_speech,
     mixed,
     placed,
     stretched,
@@ -290,17 +290,15 @@ def test_placing_a_longer_wave_keeps_what_fits() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    samples=st.integers(1, 30_000), before=st.integers(1, 20_000), after=st.integers(1, 20_000),
+    samples=st.integers(1, 30_000), before=st.integers(0, 20_000), after=st.integers(0, 20_000),
     seed=st.integers(0, 10_000),
 )  # fmt: skip
-def test_running_speech_has_the_word_between_the_others(
-    samples: int, before: int, after: int, seed: int
-) -> None:
+def test_a_word_stands_between_the_others(samples: int, before: int, after: int, seed: int) -> None:
     """The word stands unaltered around its middle, pauses of 0.12 s at most beside it."""
     word = np.arange(1, samples + 1, dtype=np.float32)
     others = [np.full(before, 2, np.float32), np.full(after, 3, np.float32)]
     rng = np.random.default_rng(seed)
-    wave, middle = in_running_speech(rng, word, others, sample_rate_hz=RATE)
+    wave, middle = among_words(rng, word, others, (-0.1, 0.12), sample_rate_hz=RATE)
     assert wave.dtype == np.float32
     start = middle - samples // 2
     np.testing.assert_array_equal(wave[start : start + samples], word)
@@ -320,7 +318,7 @@ def test_neighbours_are_about_as_loud_as_the_word(levels_db: tuple[float, float]
     differences = []
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        wave, _ = in_running_speech(rng, word, others, sample_rate_hz=RATE)
+        wave, _ = among_words(rng, word, others, (-0.1, 0.12), sample_rate_hz=RATE)
         for piece in (wave[:4800], wave[-4800:]):
             differences.append(energy_db(piece) - energy_db(word) + 10 * np.log10(6400 / 4800))
     assert max(differences) < 4.01
@@ -328,12 +326,15 @@ def test_neighbours_are_about_as_loud_as_the_word(levels_db: tuple[float, float]
     assert max(differences) - min(differences) > 5
 
 
-def test_pauses_in_running_speech_are_drawn() -> None:
-    """Often there is none, sometimes there is one of up to a tenth of a second."""
+@pytest.mark.parametrize(
+    ("pauses_s", "least", "most"), [((-0.1, 0.12), 0.0, 0.24), ((0.1, 0.5), 0.2, 1.0)]
+)
+def test_pauses_are_drawn(pauses_s: tuple[float, float], least: float, most: float) -> None:
+    """Both between the given lengths; below zero there is none."""
     lengths = [
-        len(in_running_speech(np.random.default_rng(seed), tone(440, 0.1), [tone(300, 0.1)] * 2,
-                              sample_rate_hz=RATE)[0]) - 4800
+        len(among_words(np.random.default_rng(seed), tone(440, 0.1), [tone(300, 0.1)] * 2,
+                        pauses_s, sample_rate_hz=RATE)[0]) - 4800
         for seed in range(60)
     ]  # fmt: skip
-    assert min(lengths) == 0
-    assert max(lengths) > 0.12 * RATE
+    assert least * RATE <= min(lengths) < (least + 0.3 * (most - least)) * RATE
+    assert (least + 0.5 * (most - least)) * RATE < max(lengths) <= most * RATE

@@ -373,37 +373,51 @@ def speaking(tmp_path_factory: pytest.TempPathFactory, make_corpus: Callable[...
     return folder / "store"
 
 
-def altered_copies(store: Path, tmp_path: Path, share: float) -> npt.NDArray[np.float16]:
+# Each is for clips of one label. In a sequence others may stand on one side only, and farther away.
+OTHER_WORDS = [("neighbour_share", UNKNOWN), ("sequence_share", "rise")]
+HEARD = [(*OTHER_WORDS[0], 0.5), (*OTHER_WORDS[1], 0.9)]
+
+
+def altered_copies(
+    store: Path, tmp_path: Path, share: float, setting: str = "neighbour_share"
+) -> npt.NDArray[np.float16]:
     """Copies of a store of its own, which differ from clips only by their neighbours."""
     own = shutil.copytree(store, tmp_path / f"store-{share}")
-    return made(Path(own), dataclasses.replace(STILL, views=5, neighbour_share=share))
+    return made(Path(own), dataclasses.replace(STILL, views=5, **{setting: share}))
 
 
-def test_neighbours_are_for_unknown_words_alone(speaking: Path, tmp_path: Path) -> None:
-    """With a share of one all copies of unknown words change, those of others not at all."""
+@pytest.mark.parametrize(("setting", "label", "quantile"), HEARD)
+def test_other_words_stand_around_clips_of_one_label_alone(
+    speaking: Path, tmp_path: Path, setting: str, label: str, quantile: float
+) -> None:
+    """With a share of one all copies of unknown words, or of keywords, change, and no others."""
     training = load_features(speaking, "training")
-    alone, among = (altered_copies(speaking, tmp_path, share) for share in (0.0, 1.0))
+    alone, among = (altered_copies(speaking, tmp_path, share, setting) for share in (0.0, 1.0))
     labels = np.array([clip.label for clip in training.clips])
     assert set(labels) == {"rise", UNKNOWN, SILENCE}
-    np.testing.assert_array_equal(alone[labels != UNKNOWN], among[labels != UNKNOWN])
+    np.testing.assert_array_equal(alone[labels != label], among[labels != label])
     changed = (alone != among).any(axis=2)
-    assert changed[labels == UNKNOWN].all()
-    # Most stand in running speech: where a clip has a background at its edges, they have a voice.
+    assert changed[labels == label].all()
+    # Where a clip has a background at its edges, copies have a voice.
     edges = (slice(0, 5), slice(27, 32))
     for edge in edges:
         quiet, loud = (
-            np.sort(copies[labels == UNKNOWN].reshape(-1, 32, 32)[:, :, edge].max(axis=(1, 2)))
+            np.sort(copies[labels == label].reshape(-1, 32, 32)[:, :, edge].max(axis=(1, 2)))
             for copies in (alone, among)
         )
-        assert np.median(loud) > np.median(quiet) + 3
+        assert np.quantile(loud, quantile) > np.quantile(quiet, quantile) + 3
 
 
-def test_so_many_copies_have_neighbours(speaking: Path, tmp_path: Path) -> None:
-    """The share is that of copies of unknown words."""
+@pytest.mark.parametrize(("setting", "label"), OTHER_WORDS)
+def test_so_many_copies_have_neighbours(
+    speaking: Path, tmp_path: Path, setting: str, label: str
+) -> None:
+    """The share is that of copies of unknown words, or of keywords."""
     training = load_features(speaking, "training")
     labels = np.array([clip.label for clip in training.clips])
     none, some, all_of_them = (
-        altered_copies(speaking, tmp_path, share)[labels == UNKNOWN] for share in (0.0, 0.4, 1.0)
+        altered_copies(speaking, tmp_path, share, setting)[labels == label]
+        for share in (0.0, 0.4, 1.0)
     )
     assert none.shape[0] * none.shape[1] >= 40
     among = (some == all_of_them).all(axis=2)
@@ -434,16 +448,19 @@ def test_copies_of_a_long_unknown_recording_take_its_seconds_in_turn(
     assert len(set(heard["rise"])) == 1
 
 
-def test_without_unknown_words_nobody_has_neighbours(store: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("setting", ["neighbour_share", "sequence_share"])
+def test_without_unknown_words_nobody_has_neighbours(
+    store: Path, tmp_path: Path, setting: str
+) -> None:
     """A training part without unknown words has the copies it has without the setting."""
     assert UNKNOWN not in load_features(store, "training").labels
-    alone, among = (altered_copies(store, tmp_path, share) for share in (0.0, 1.0))
+    alone, among = (altered_copies(store, tmp_path, share, setting) for share in (0.0, 1.0))
     np.testing.assert_array_equal(alone, among)
 
 
 def test_workers_do_not_show_among_neighbours(speaking: Path, tmp_path: Path) -> None:
     """Which words stand around a word does not depend on the process that joins them."""
-    settings = dataclasses.replace(SETTINGS, neighbour_share=0.5)
+    settings = dataclasses.replace(SETTINGS, neighbour_share=0.5, sequence_share=0.5)
     one, two = (
         made(Path(shutil.copytree(speaking, tmp_path / f"{workers}")), settings, workers=workers)
         for workers in (1, 2)
