@@ -161,7 +161,7 @@ def synth(
         f"({', '.join(made.engines)}) in {out}"
     )
     if made.unspeakable:
-        show(f"{made.unspeakable} phrases were left out: the voice in turn could not say them")
+        show(f"phrases left out, since the voice in turn cannot say them: {made.unspeakable}")
 
 
 def _snr_db(text: str) -> float | None:
