@@ -23,7 +23,7 @@ from speechrec.wav import PCM, Samples, decode_pcm, decode_usual, is_wav, wav_la
 WHOLE_FILE_BYTES = 64 << 20
 _READ_BYTES = 1 << 20
 
-Source = Path | str | bytes | BinaryIO
+Source = Path | str | bytes | bytearray | memoryview | BinaryIO
 
 
 class Decoded(NamedTuple):
@@ -90,8 +90,10 @@ def decode(
         )
     segment_only = offset_s > 0 or duration_s is not None
     data: bytes | None = None
-    if not isinstance(source, str | Path):
-        data = source if isinstance(source, bytes) else _read_stream(source, name)
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+    elif not isinstance(source, str | Path):
+        data = _read_stream(source, name)
     elif not segment_only:
         data = _bytes_unless_large(source)
     if data is not None and not segment_only:

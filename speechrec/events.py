@@ -117,7 +117,12 @@ class EventFinder:
         return events
 
     def finish(self) -> list[Event]:
-        """The events that were waiting for the end of the stream; nothing can be pushed after."""
+        """The events that were waiting for the end of the stream; nothing can be pushed after.
+
+        Once more, there are none.
+        """
+        if self._finished:
+            return []
         total = self._dropped + len(self._buffer) - self._lead
         beyond = self._heard - self._lead
         ending = self._buffer[max(self._lead - self._dropped, len(self._buffer) - beyond) :]

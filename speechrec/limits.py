@@ -86,7 +86,8 @@ def checked_samples(samples: npt.ArrayLike) -> npt.NDArray[np.float32]:
     if samples.ndim != 1 or samples.dtype.kind != "f":
         # Whole numbers, as devices give them, would all be full scale.
         raise ValueError(f"expected float samples (any,), got {samples.dtype} {samples.shape}")
-    samples = samples.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):
+        samples = samples.astype(np.float32, copy=False)
     if not np.isfinite(samples).all():
         raise AudioError("not_finite", "expected samples from -1 to 1, got NaN or infinity")
     # Energies far beyond full scale would be no numbers.

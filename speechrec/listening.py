@@ -52,9 +52,13 @@ def listen(
         ended.append(error)
     for found in detector.finish():
         on_detection(found)
-    for why in ended:
-        if not isinstance(why, KeyboardInterrupt):
+    why = ended.pop() if ended else None
+    try:
+        if why is not None and not isinstance(why, KeyboardInterrupt):
             raise why
+    finally:
+        # Its traceback would keep this frame, and what the source has open, until Python ends.
+        del why
 
 
 def _until_stopped(blocks: Iterable[Samples], why: list[BaseException]) -> Iterator[Samples]:

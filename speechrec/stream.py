@@ -54,8 +54,8 @@ class Decider:
         self._score = KeywordScore(labels)
         self._thresholds, self._rate_hz = thresholds, rate_hz
         self._refractory = _REFRACTORY_MS * rate_hz // 1000
-        # Their middles; a few, as events do not come in the order in which they were said.
-        self._reported = deque[int](maxlen=4)
+        # A few, as events do not come in the order in which they were said.
+        self._reported = deque[Event](maxlen=4)
 
     def __call__(self, event: Event) -> Detection | None:
         """What an event is, or None if it is no command.
@@ -67,13 +67,21 @@ class Decider:
         label, confidence = self._score(event.posteriors)
         if not passes(confidence, self._thresholds[label]):
             return None
-        if any(abs(event.centre - middle) < self._refractory for middle in self._reported):
+        if any(self._is_same(event, other) for other in self._reported):
             return None
-        self._reported.append(event.centre)
+        self._reported.append(event)
         start_s, end_s, known_s = (
             sample / self._rate_hz for sample in (event.start, event.stop, event.known)
         )
         return Detection(label, start_s, end_s, confidence, known_s)
+
+    def _is_same(self, event: Event, other: Event) -> bool:
+        """Whether both are about one utterance.
+
+        Sounds on both sides of it may pull its middle to one of them first, then to the other.
+        """
+        overlaps = event.start < other.stop and other.start < event.stop
+        return overlaps or abs(event.centre - other.centre) < self._refractory
 
     def all_of(self, events: Iterable[Event]) -> list[Detection]:
         """The commands among events."""
@@ -122,5 +130,8 @@ class Detector:
         return self._decide.all_of(self._finder.push(samples))
 
     def finish(self) -> list[Detection]:
-        """The commands that were waiting for the end of the stream; no push afterwards."""
+        """The commands that were waiting for the end of the stream; no push afterwards.
+
+        Once more, there are none.
+        """
         return self._decide.all_of(self._finder.finish())

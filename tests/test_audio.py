@@ -138,7 +138,15 @@ def test_path_text_bytes_and_stream_are_the_same_sound(tmp_path: Path) -> None:
     path.write_bytes(data)
     waves = [
         read_audio(source, sample_rate_hz=RATE)
-        for source in (path, str(path), data, io.BytesIO(data), path.open("rb"))
+        for source in (
+            path,
+            str(path),
+            data,
+            bytearray(data),
+            memoryview(data),
+            io.BytesIO(data),
+            path.open("rb"),
+        )
     ]
     for other in waves[1:]:
         np.testing.assert_array_equal(other, waves[0])

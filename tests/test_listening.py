@@ -246,6 +246,20 @@ def test_wrong_options_are_one_line(
     assert b"Traceback" not in done.stderr
 
 
+def test_resampled_sound_that_breaks_off_is_one_line(recogniser_file: Path) -> None:
+    """What the resampler has open is closed before Python ends, which would tell of it."""
+    samples = np.zeros(48_000, dtype="<f4")
+    samples[40_000] = np.nan
+    done = subprocess.run(
+        command("listen", "-", "--rate", "48000", "--encoding", "f32le", "--model", recogniser_file,
+                "--threshold", "0.9"),
+        input=samples.tobytes(), capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert "NaN or infinit" in line
+
+
 def test_standard_input_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even where whoever made the pipe has said that nobody is to wait."""
     reading, writing = os.pipe()
