@@ -25,6 +25,9 @@ _TAIL_SHARE = 0.1
 _LEAST_TAIL, _MOST_TAIL = 20, 150
 # Log-odds have a tail between an exponential one and one with a nearby end.
 _LEAST_SHAPE = -0.5
+# The end of a tail is believed where it is so many standard errors, each about one over the root of
+# the number of peaks, from having none.
+_STANDARD_ERRORS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,8 @@ class _Tail:
         excess = ordered[:count] - ordered[count]
         mean, variance = float(excess.mean()), float(excess.var())
         shape = (1 - mean * mean / variance) / 2 if variance else 0.0
+        # As few peaks as a minute has would often give the tail an end that it does not have.
+        shape += _STANDARD_ERRORS / math.sqrt(count)
         shape = min(max(shape, _LEAST_SHAPE), 0.0)
         return cls(float(ordered[count]), mean * (1 - shape), shape)
 

@@ -94,6 +94,18 @@ def test_extrapolated(rng: np.random.Generator) -> None:
     assert 0.3 < np.median(rates) < 3
 
 
+def test_little_sound_does_not_show_where_a_tail_ends(rng: np.random.Generator) -> None:
+    """Six minutes of it do not put thresholds far too low, as an end that is none would."""
+    rates = []
+    for _ in range(60):
+        chosen = choose_thresholds(alarms(rng, 0.1), per_hour=1).thresholds
+        odds = np.array([value / (1 - min(value, 1 - 1e-12)) for value in chosen.values()])
+        # Of 3000 logistic log-odds an hour.
+        rates.append((3000 / (1 + (odds * np.exp(5)) ** (1 / 1.5))).mean())
+    assert 0.3 < np.median(rates) < 2
+    assert np.quantile(rates, 0.9) < 6
+
+
 def test_much_sound_shows_a_tail_that_little_does_not(rng: np.random.Generator) -> None:
     """One sound in two hundred is far likelier to be mistaken: its tail is drawn on, not theirs."""
     rates = []
