@@ -53,24 +53,22 @@ lint: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python scripts/bench.py --out runs/bench.json
 
-# Some four hours on a processor with instructions for bfloat16, far longer on others; goes on where
-# it was stopped, `make clean-model` begins anew. What it trained on stays in runs/. Streams ask two
-# wide teachers, which also learn from synthetic voices and what these say besides, and what the
-# ends of a stream's windows look like; the small network has no room for that. The first hears more
-# talk behind its words, the second commands close to other words.
+# Some three hours; goes on where it was stopped, `make clean-model` begins anew. What it trained on
+# stays in runs/. Streams ask two teachers, which also learn from synthetic voices and what these
+# say besides; the small network has no room for that. The second learns what the ends of a
+# stream's windows look like.
 EXTRACT := $(BIN)/speechrec extract data/speech_commands --config configs/commands-en.toml \
 	--unknown runs/mined
 AN4_SPEAKER := '^[^-]+-([^-]+)-'
 VOICES := $(BIN)/speechrec synth --voices 150 --others ''
 PHRASES := 36000
 FOREIGN := 28000
-TEACHER := $(BIN)/speechrec train --only-teacher --resume --seed 1 --features runs/features-voices \
-	--set 'teacher.model.filters=[48,96,192]' --set 'teacher.model.stem_strides=[2,1]' \
-	--set teacher.train.bfloat16=true --set teacher.train.mirror_share=0.5
+TEACHER := $(BIN)/speechrec train --only-teacher --resume --seed 1 --set teacher.train.epochs=3 \
+	--set 'teacher.model.stem_strides=[2,1]' \
+	--features runs/features-voices
 model: $(VENV)/.installed runs/mined runs/features-voices runs/voices-held-out
-	$(TEACHER) --out runs/teacher-0 \
-	    --set augment.interference_share=0.7 --set augment.talk_share=0.7
-	$(TEACHER) --out runs/teacher-1 --set augment.sequence_share=0.3
+	$(TEACHER) --out runs/teacher-0
+	$(TEACHER) --out runs/teacher-1 --set teacher.train.mirror_share=0.5
 	$(EXTRACT) --out runs/features
 	$(BIN)/speechrec train --resume --features runs/features --out runs/commands-en \
 	    --teacher runs/teacher-0 --teacher runs/teacher-1 --set export.int8=true
