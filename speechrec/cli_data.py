@@ -139,10 +139,7 @@ def synth(
     from speechrec.vocabulary import phrases as english
 
     refuse_nan(near_misses=near_misses)
-    spoken = tuple(filter(None, map(str.strip, words.split(","))))
-    unknown = (
-        OTHER_WORDS if others is None else tuple(filter(None, map(str.strip, others.split(","))))
-    )
+    spoken, unknown = _words(words), OTHER_WORDS if others is None else _words(others)
     check_request(out, spoken, unknown)
     more = (
         english(phrases, spoken, seed=seed, near_share=near_misses, held_out=held_out)
@@ -162,6 +159,11 @@ def synth(
     )
     if made.unspeakable:
         show(f"phrases left out, since the voice in turn cannot say them: {made.unspeakable}")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """The words between commas."""
+    return tuple(filter(None, map(str.strip, text.split(","))))
 
 
 def _snr_db(text: str) -> float | None:
