@@ -53,26 +53,27 @@ class MixConfig:
         conditions = self.conditions
         _require(
             bool(conditions) and len(set(conditions)) == len(conditions),
-            f"snrs_db: expected one or more, each once, got {', '.join(conditions) or 'none'}",
+            "snrs_db (--snr): expected one or more, each once, got "
+            f"{', '.join(conditions) or 'none'}",
         )
         for snr_db in self.snrs_db:
             _require(
                 snr_db is None or -100 <= snr_db <= 100,
-                f"snrs_db: expected -100 to 100 or clean, got {snr_db}",
+                f"snrs_db (--snr): expected -100 to 100 or clean, got {snr_db}",
             )
-        for low, high, bounds in (
-            ("least_pause_s", "most_pause_s", (0, 600)),
-            ("least_gain_db", "most_gain_db", (-60, 20)),
+        for low, high, option, bounds in (
+            ("least_pause_s", "most_pause_s", "--pause", (0, 600)),
+            ("least_gain_db", "most_gain_db", "--level", (-60, 20)),
         ):
             least, most = getattr(self, low), getattr(self, high)
             _require(
                 bounds[0] <= least <= most <= bounds[1],
-                f"{low}: expected {low} and {high} from {bounds[0]} to {bounds[1]} in order, got "
-                f"{least:g} and {most:g}",
+                f"{low} ({option}): expected {low} and {high} from {bounds[0]} to {bounds[1]} in "
+                f"order, got {least:g} and {most:g}",
             )
         _require(
             0 <= self.stretch_percent <= 50,
-            f"stretch_percent: expected 0 to 50, got {self.stretch_percent}",
+            f"stretch_percent (--speed): expected 0 to 50, got {self.stretch_percent}",
         )
         for name in ("negative_share", "unknown_share", "overlap_share"):
             value = getattr(self, name)
