@@ -8,11 +8,13 @@ recordings without commands. Prints a Markdown table.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from speechrec import locate
+from speechrec.errors import SpeechrecError
 from speechrec.heard import hear_folder
 from speechrec.negatives import find_negatives
 from speechrec.recognizer import Recognizer
@@ -58,4 +60,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SpeechrecError as error:
+        sys.exit(f"error: {error}")

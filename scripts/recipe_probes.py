@@ -17,7 +17,7 @@ from speechrec.config import UNKNOWN, FeatureConfig, is_keyword
 from speechrec.copies import recording
 from speechrec.features import Array
 from speechrec.model import band_statistics
-from speechrec.optimizer import compiled
+from speechrec.optimizer import compiled, epoch_steps
 from speechrec.placing import block_samples, excess_energy, fit_clip, loud_blocks
 from speechrec.shards import front_end_of, read_clip
 from speechrec.store import FeatureSet
@@ -175,7 +175,7 @@ def averaged(
     fill = band_statistics(training.x, bands=training.config.bands)[0]
     batches = Batches(training, answers(training), config, fill=fill)
     model.fit(
-        batches.dataset(), steps_per_epoch=len(batches), epochs=config.epochs,
+        batches.dataset(), steps_per_epoch=epoch_steps(training, config), epochs=config.epochs,
         callbacks=[average], shuffle=False, verbose=0,
     )  # fmt: skip
     model.set_weights(average.weights)
