@@ -12,14 +12,11 @@ from speechrec.recording import Recording
 def group_of(item: Recording, config: DataConfig) -> str:
     """What is kept together when parts are made: a speaker, or else a single recording.
 
-    Segments of a recording without a speaker stay together too, unless they are to be split.
+    All segments of a recording without a speaker stay together too, unless clips are to be split.
     """
-    by_speaker = config.split_by == "speaker"
-    if by_speaker and item.speaker:
-        return item.speaker
     name = "/".join(Path(item.path).parts[-2:])
-    if by_speaker and item.duration_s is not None:
-        return name
+    if config.split_by == "speaker":
+        return item.speaker or name
     return f"{item.word}/{name}@{item.offset_s:g}"
 
 

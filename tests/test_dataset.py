@@ -179,7 +179,7 @@ def test_segments_of_a_recording_are_not_kept_apart(tmp_path: Path) -> None:
         tmp_path,
         [
             {"path": f"long{n % 40}.wav", "label": ("on", "off")[n % 3 % 2], "offset_s": 2 * n,
-             "duration_s": 1}
+             **({"duration_s": 1} if n < 360 else {})}
             for n in range(400)
         ],
     )  # fmt: skip
@@ -188,6 +188,8 @@ def test_segments_of_a_recording_are_not_kept_apart(tmp_path: Path) -> None:
     for clip in plan.clips():
         parts.setdefault(clip.path, set()).add(clip.part)
     assert len(parts) == 40
+    # The last of each goes to the end of its file.
+    assert sum(clip.duration_s is None for clip in plan.clips()) == 40
     assert all(len(found) == 1 for found in parts.values())
     assert set().union(*parts.values()) == set(PARTS)
     one = [json.loads(line) | {"path": "long.wav"} for line in source.read_text().splitlines()]
