@@ -193,21 +193,26 @@ def new_folder(target: Path, *, kind: Kind | None = None) -> Iterator[Path]:
             is kept beside it.
     """
     target = target.resolve()
-    partial = _beside(target, "partial")
+    partial = _unused(_beside(target, "partial"))
     partial.mkdir(parents=True)
     try:
         yield partial
         try:
             replace_folder(partial, target, kind=kind)
         except DatasetError as error:
-            kept = _free(target)
+            kept = _numbered(target)
             os.replace(partial, kept)
             raise DatasetError(f"{error}; what was made is in {kept}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _free(target: Path) -> Path:
+def _unused(path: Path) -> Path:
+    """The path, or a number behind it: one that was killed may have had this process's number."""
+    return _numbered(path) if os.path.lexists(path) else path
+
+
+def _numbered(target: Path) -> Path:
     """The target's name with the first number that nothing there has."""
     numbered = (target.with_name(f"{_name(target)}-{number}") for number in itertools.count(2))
     return next(path for path in numbered if not os.path.lexists(path))
@@ -221,7 +226,7 @@ def replace_folder(new: Path, target: Path, *, kind: Kind | None = None) -> None
     """
     refuse_content(target, kind=kind)
     if target.exists():
-        old = _beside(target, "old")
+        old = _unused(_beside(target, "old"))
         shutil.copymode(target, new)
         os.replace(target, old)
         os.replace(new, target)

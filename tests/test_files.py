@@ -1,6 +1,7 @@
 """Writing is all or nothing."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -79,6 +80,19 @@ def test_a_new_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
         assert names(target) == ["one"]
     assert (names(tmp_path), names(target)) == (["corpus"], ["three"])
     assert target.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    """Also where every process has the same number, as in containers."""
+    target = tmp_path / "corpus"
+    kind = Kind("a corpus", "one", re.compile("one"))
+    for left in ("partial", "old"):
+        (tmp_path / f".corpus.{os.getpid()}.{left}" / "half").mkdir(parents=True)
+    for _ in range(2):
+        with new_folder(target, kind=kind) as folder:
+            (folder / "one").touch()
+        assert names(target) == ["one"]
+    assert len(names(tmp_path)) == 3
 
 
 @pytest.mark.parametrize("kind", [None, Kind("a corpus", "one", re.compile("one"))])
