@@ -5,6 +5,7 @@ Exporting Labels"), and NIST's CTM (.ctm, of sclite).
 """
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -59,12 +60,14 @@ class Writer:
         text = formatted(heard, self._form)
         stem = _stem(heard)
         name = stem + _SUFFIXES[self._form] if self._out else _ctm_name(stem)
-        if name in self._taken:
-            what, cure = f"{name} was written for {self._taken[name]}", "name them one at a time"
+        # Some disks take names that differ in case, or in how an accent is written, for the same.
+        key = unicodedata.normalize("NFC", name).casefold() if self._out else name
+        if key in self._taken:
+            what, cure = f"{name} was written for {self._taken[key]}", "name them one at a time"
             if self._out is not None:
                 what, cure = str(self._out / what), "choose another --out for it"
             raise ConfigError(f"{heard.path}: {what}; {cure}")
-        self._taken[name] = heard.path
+        self._taken[key] = heard.path
         if self._out is None:
             typer.echo(text, nl=False)
             return

@@ -112,6 +112,8 @@ def test_recordings_of_one_name_are_told_apart(
     """Of two, also of two whose names are the same in CTM, only the first is written."""
     for form, out, names in (
         ("labels", tmp_path, ("x/a.wav", "y/a.wav")), ("ctm", None, ("x/a b.wav", "a_b.wav")),
+        # The same to some disks.
+        ("srt", tmp_path, ("x/Caf\u00e9.wav", "y/cafe\u0301.wav")),
     ):  # fmt: skip
         write = Writer(form, out)  # type: ignore[arg-type]
         write(dataclasses.replace(LONG, path=names[0]))
