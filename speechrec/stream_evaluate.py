@@ -212,5 +212,5 @@ def _shifted(threshold: float, shift: float) -> float:
     """The threshold with ``shift`` added to its log-odds; what is muted stays so."""
     if threshold >= 1:
         return threshold
-    clipped = min(max(threshold, 1e-6), 1 - 1e-6)
+    clipped = min(max(threshold, 1e-12), 1 - 1e-12)
     return 1 / (1 + (1 - clipped) / clipped * math.exp(-shift))

@@ -230,6 +230,13 @@ def test_the_det_curve_is_monotone(
         assert rates[-1] < 0.05 * rates[0]
 
 
+def test_the_det_curve_goes_through_the_figures() -> None:
+    """Also where a threshold is as near to 1 as some that are chosen."""
+    found = stream_figures(stub(1 - 1e-7, 0.5), heard([YES], [event("yes", 1.0, 0.9999995)]))
+    assert found.miss_rate == 1
+    assert found.det[len(found.det) // 2] == (found.false_alarms_per_hour, found.miss_rate)
+
+
 def test_a_muted_command_has_no_det_curve() -> None:
     """A threshold of 1 is none that could be lower."""
     found = stream_figures(stub(0.5, 1.0), heard([YES], [event("no", 2.0, 1.0)]))
