@@ -141,7 +141,9 @@ _ENDING = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
 def _end(number: int, frame: object) -> None:
     """End as after Ctrl-C; clearing away is not to be ended."""
     for each in _ENDING:
-        signal.signal(each, signal.SIG_IGN)
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            # Ignored, it would be so by programs of `--exec` that are still to be started.
+            signal.signal(each, lambda *_: None)
     sys.exit(128 + number)
 
 

@@ -134,8 +134,9 @@ class CommandRunner:
             process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=self._output,
                 env={**os.environ, **environment},
-                # The terminal's Ctrl-C is for the listener.
+                # The terminal's Ctrl-C is for the listener; the flag is Windows' word for that.
                 process_group=0,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )  # fmt: skip
             self._running.append(process)
         except OSError as error:

@@ -379,6 +379,19 @@ def test_closed_streams_are_empty(recogniser_file: Path, closed: str) -> None:
     assert (b"got no samples" in done.stderr) == (closed == "0")
 
 
+def test_programs_started_at_the_end_can_be_ended() -> None:
+    """What is reported after SIGTERM starts a program that SIGTERM ends, as others do."""
+    code = (
+        "import signal, subprocess, sys; from speechrec.cli import _end\n"
+        "try: _end(signal.SIGTERM, None)\n"
+        "except SystemExit: pass\n"
+        "asked = 'import signal; print(*map(signal.getsignal, (signal.SIGTERM, signal.SIGHUP)))'\n"
+        "print(subprocess.check_output([sys.executable, '-c', asked], text=True))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "0"]
+
+
 @pytest.mark.parametrize("number", sorted(_ENDING))
 def test_ended_from_outside_it_cleans_up(recogniser_file: Path, number: int) -> None:
     """SIGTERM, as from a service manager, ends a command as Ctrl-C does, with its own exit code.
