@@ -1,8 +1,8 @@
 """How long a file of sound ought to be, in formats whose decoder hides that one was cut.
 
 libsndfile takes what a header says for at most what there is. Layouts: EBU Tech 3306 (RF64), Sony's
-Wave64, Apple's AIFF-C, Sun's AU, NIST SPHERE, Ogg, and RIFX, which is WAV with its bytes the
-other way round. Plain WAV is in `wav`.
+Wave64, Apple's AIFF-C, Sun's AU, NIST SPHERE, AVR, Creative's VOC, Ogg, and RIFX, which is WAV with
+its bytes the other way round. Plain WAV is in `wav`.
 """
 
 import re
@@ -12,12 +12,20 @@ from mmap import mmap
 
 Bytes = bytes | memoryview | mmap
 
-# Programs that write to a pipe cannot go back, and put a huge length or none into the header.
-_STREAMED_SIZE = 0x7EFF0000
+# Programs that write to a pipe cannot go back, and put such a length or none into the header: some
+# what is about the most for 31 bits (sox, arecord), others for 32 (ffmpeg).
+_UNSTATED = (range(0x7EFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
 _W64_HEAD = b"riff\x2e\x91\xcf\x11"
+_VOC_HEAD = b"Creative Voice File\x1a"
+_AVR_BYTES = 128
 _SPHERE_BYTES = 1024
 # The longest page: its head, 255 lengths, and so many segments of 255 bytes.
 _OGG_PAGE_BYTES = 27 + 255 + 255 * 255
+
+
+def is_unstated(size: int) -> bool:
+    """Whether a length in a header stands for one that was not known."""
+    return any(size in sizes for sizes in _UNSTATED)
 
 
 def stated_end(data: Bytes) -> int:
@@ -38,7 +46,11 @@ def stated_end(data: Bytes) -> int:
             return _chunk_end(_w64_chunks(data), (b"data",))
         if magic[:4] in (b".snd", b"dns."):
             start, size = struct.unpack_from(">II" if magic[:1] == b"." else "<II", data, 4)
-            return int(start + size) if size < _STREAMED_SIZE else 0
+            return 0 if is_unstated(size) else int(start + size)
+        if magic[:4] == b"2BIT":
+            return _avr_end(data)
+        if bytes(data[: len(_VOC_HEAD)]) == _VOC_HEAD:
+            return _voc_end(data)
         if magic[:4] == b"OggS":
             return _ogg_end(data)
         if magic[:8] == b"NIST_1A\n" and len(data) >= _SPHERE_BYTES:
@@ -56,7 +68,7 @@ _Chunk = tuple[bytes, int, int]
 def _chunk_end(chunks: Iterator[_Chunk], names: tuple[bytes, ...]) -> int:
     for name, start, size in chunks:
         if name in names:
-            return start + size if 0 < size < _STREAMED_SIZE else 0
+            return 0 if is_unstated(size) else start + size
     return 0
 
 
@@ -88,6 +100,18 @@ def _rf64_end(data: Bytes) -> int:
             stated = long_size if size == 0xFFFFFFFF else size
             return start + stated if stated < 1 << 60 else 0
     return 0
+
+
+def _avr_end(data: Bytes) -> int:
+    stereo, bits, frames = struct.unpack_from(">12xHH10xI", data)
+    return _AVR_BYTES + int(frames * (2 if stereo else 1) * (bits // 8))
+
+
+def _voc_end(data: Bytes) -> int:
+    """The end of the first block, which mostly is the only one."""
+    (start,) = struct.unpack_from("<H", data, len(_VOC_HEAD))
+    low, high = struct.unpack_from("<xHB", data, start)
+    return int(start + 4 + low + (high << 16))
 
 
 def _ogg_end(data: Bytes) -> int:

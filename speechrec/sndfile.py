@@ -4,11 +4,11 @@ import io
 import mmap
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -63,8 +63,31 @@ def _one_way() -> "type[SoundFile]":
     return OneWay
 
 
-def _mended(source: Path | io.BytesIO, name: str) -> io.BytesIO | mmap.mmap | None:
+class _Mended(io.FileIO):
+    """A file as if its header had its length."""
+
+    def __init__(self, path: Path, where: slice, length: bytes) -> None:
+        super().__init__(path)
+        self._patch = dict(zip(range(where.start, where.stop), length, strict=True))
+
+    def readinto(self, buffer: Any) -> int:
+        first = self.tell()
+        try:
+            count = super().readinto(buffer) or 0
+        except OSError:
+            # An error cannot pass through libsndfile; what is missing is told in the end.
+            return 0
+        with memoryview(buffer).cast("B") as view:
+            for place, byte in self._patch.items():
+                if first <= place < first + count:
+                    view[place - first] = byte
+        return count
+
+
+def _mended(source: Path | io.BytesIO, name: str) -> io.BytesIO | _Mended | None:
     """A WAV or MP3 with its true length, where a program that wrote to a pipe could not state it.
+
+    What is in memory gets that itself.
 
     libsndfile takes what a header says for at most what there is, and so hides a file that was cut.
 
@@ -81,11 +104,12 @@ def _mended(source: Path | io.BytesIO, name: str) -> io.BytesIO | mmap.mmap | No
     where, length = missing
     if isinstance(source, io.BytesIO):
         source.getbuffer()[where] = length
-        return source
-    # It counts as memory in use, all of it, though no more than the header is written to.
-    mended = _mapped(source, name, mmap.ACCESS_COPY)
-    mended[where] = length
-    return mended
+        return None
+    try:
+        # Not a map of it, which would end the process where the file gets shorter meanwhile.
+        return _Mended(source, where, length)
+    except OSError as error:
+        raise _unreadable(name, error) from error
 
 
 @contextmanager
@@ -97,16 +121,20 @@ def _bytes_of(source: Path | io.BytesIO, name: str) -> Iterator[Bytes]:
     elif not regular_size(source):
         yield b""
     else:
-        with _mapped(source, name, mmap.ACCESS_READ) as mapped:
+        with _mapped(source, name) as mapped:
             yield mapped
 
 
-def _mapped(path: Path, name: str, access: int) -> mmap.mmap:
+def _mapped(path: Path, name: str) -> mmap.mmap:
     try:
         with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=access)
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
-        raise AudioError("unreadable", f"{name}: cannot be read: {error.strerror}") from error
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(name: str, error: OSError) -> AudioError:
+    return AudioError("unreadable", f"{name}: cannot be read: {error.strerror}")
 
 
 def _missing_length(data: Bytes, name: str) -> tuple[slice, bytes] | None:
@@ -131,21 +159,22 @@ def opened(source: Path | io.BytesIO, name: str) -> Iterator["SoundFile"]:
         name.encode()
     except UnicodeEncodeError as error:
         raise AudioError("unreadable", f"{name}: expected a name in UTF-8; rename it") from error
-    mended = _mended(source, name)
-    try:
-        file = _one_way()(mended or (os.fspath(source) if isinstance(source, Path) else source))
-    except (soundfile.LibsndfileError, TypeError) as error:
-        raise AudioError(
-            "not_audio", f"{name}: expected a sound file (WAV, FLAC, OGG, MP3): {_reason(error)}"
-        ) from error
-    with file:
-        check_rate(file.samplerate, name)
+    with _mended(source, name) or nullcontext() as mended:
         try:
-            yield file
-        except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+            file = _one_way()(mended or (os.fspath(source) if isinstance(source, Path) else source))
+        except (soundfile.LibsndfileError, TypeError) as error:
             raise AudioError(
-                "unreadable", f"{name}: cannot be decoded: {_reason(error)}"
+                "not_audio",
+                f"{name}: expected a sound file (WAV, FLAC, OGG, MP3): {_reason(error)}",
             ) from error
+        with file:
+            check_rate(file.samplerate, name)
+            try:
+                yield file
+            except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+                raise AudioError(
+                    "unreadable", f"{name}: cannot be decoded: {_reason(error)}"
+                ) from error
 
 
 def decoded_blocks(

@@ -73,8 +73,8 @@ def raw_blocks(
 
     Raises:
         ConfigError: a rate, a number of channels or an encoding that no sound has.
-        AudioError: the bytes are a file's, with a header, or floats that are no samples; or there
-            are none.
+        AudioError: the bytes are a file's, with a header, or floats that are no samples; there are
+            none, or they cannot be read.
     """
     if encoding not in _DTYPES:
         raise ConfigError(f"encoding: expected one of {', '.join(_DTYPES)}, got {encoding!r}")
@@ -93,10 +93,8 @@ def _raw_frames(stream: BinaryIO, channels: int, encoding: str) -> Iterator[Samp
     dtype = np.dtype(_DTYPES[encoding])
     size = dtype.itemsize * channels
     offset = 128.0 if encoding == "u8" else 0.0
-    # A pipe is not waited for until a whole block is there.
-    read = getattr(stream, "read1", stream.read)
     rest, first, found = b"", True, False
-    while data := read(_READ_BYTES):
+    while data := _read(stream):
         rest += data
         if first and len(rest) >= 4:
             first = False
@@ -127,6 +125,14 @@ def _raw_frames(stream: BinaryIO, channels: int, encoding: str) -> Iterator[Samp
         raise AudioError("empty", "<stream>: expected raw PCM, got no samples")
 
 
+def _read(stream: BinaryIO) -> bytes:
+    """The next bytes; a pipe is not waited for until a whole block is there."""
+    try:
+        return getattr(stream, "read1", stream.read)(_READ_BYTES)
+    except OSError as error:
+        raise AudioError("unreadable", f"<stream>: cannot be read: {error.strerror}") from error
+
+
 def _mono(frames: Samples) -> npt.NDArray[np.floating]:
     """The mean of the channels; of several in float64, since their sum may be too large."""
     return frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1, dtype=np.float64)
@@ -135,10 +141,10 @@ def _mono(frames: Samples) -> npt.NDArray[np.floating]:
 def resampled(
     blocks: Iterable[npt.NDArray[np.floating]], rate_hz: int, wanted_hz: int
 ) -> Iterator[Samples]:
-    """In [-1, 1]: a resampler's ringing may pass full scale by a hair."""
-    narrow = (block.astype(np.float32, copy=False) for block in blocks)
+    """In [-1, 1]: before, since what is beyond would ring; after, since ringing may pass it."""
+    narrow = (np.clip(block, -1, 1).astype(np.float32, copy=False) for block in blocks)
     if rate_hz == wanted_hz:
-        yield from (np.clip(block, -1, 1) for block in narrow)
+        yield from narrow
         return
     import soxr
 

@@ -13,14 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from speechrec.compiled import native
-from speechrec.containers import Bytes
+from speechrec.containers import Bytes, is_unstated
 from speechrec.errors import AudioError
 from speechrec.extremes import CLIPPED_LEVEL, Extremes
 
 Samples = npt.NDArray[np.float32]
-
-# Programs that write to a pipe put a huge length into the header because they cannot go back.
-_STREAMED_SIZE = 0x7FFF0000
 
 _FULL_SCALE_16_BIT = 1 << 15
 _CLIPPED_16_BIT = math.ceil(CLIPPED_LEVEL * _FULL_SCALE_16_BIT)
@@ -94,20 +91,22 @@ def _data_layout(
         )
     available = len(data) - start
     riff_size = int.from_bytes(data[4:8], "little")
-    streamed = size >= _STREAMED_SIZE or (
-        size == 0 and (riff_size == 0 or riff_size >= _STREAMED_SIZE)
-    )
-    if available - size > size and _is_sound(data, start + size):
+    unstated = is_unstated(size) or (size == 0 and (riff_size == 0 or is_unstated(riff_size)))
+    behind = available - size
+    if behind > (0 if unstated else size) and _is_sound(data, start + size):
         # A recorder was stopped before it could go back to its header.
-        streamed = streamed or size == 0
-        if not streamed:
+        unstated = unstated or size == 0
+        if not unstated:
             raise AudioError(
                 "truncated",
                 f"{name}: expected {size} bytes of sound and then another chunk, "
-                f"{available - size} bytes of something else follow; if the recorder was stopped, "
+                f"{behind} bytes of something else follow; if the recorder was stopped, "
                 "mend its header: sox --ignore-length OLD NEW",
             )
-    if streamed:
+    elif 0 < size <= available:
+        # As long as such a length says.
+        unstated = False
+    if unstated:
         size = available
     elif size > available:
         raise AudioError(

@@ -19,6 +19,7 @@ KINDS = {
     "aifc": ("AIFF", "ULAW"), "au": ("AU", "PCM_16"), "au little": ("AU", "FLOAT"),
     "svx": ("SVX", "PCM_16"), "sph": ("NIST", "PCM_16"), "sph ulaw": ("NIST", "ULAW"),
     "ogg": ("OGG", "VORBIS"), "rifx big": ("WAV", "PCM_16"),
+    "avr": ("AVR", "PCM_16"), "voc": ("VOC", "PCM_16"),
 }  # fmt: skip
 
 

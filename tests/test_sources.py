@@ -1,5 +1,6 @@
 """Sound in blocks is the sound as a whole, whatever it comes from and however it is cut."""
 
+import errno
 import io
 import os
 import threading
@@ -117,6 +118,22 @@ def test_a_long_wav_from_a_pipe_is_all_there(
     assert np.array_equal(joined(file_blocks(path, sample_rate_hz=RATE)), wanted)
     assert np.array_equal(read_audio(path, sample_rate_hz=RATE), wanted)
     assert path.read_bytes() == content
+
+
+def test_a_recording_from_a_pipe_that_gets_shorter_is_a_fault(tmp_path: Path) -> None:
+    """As when its recorder begins anew: an error of this file, and not the end of the process."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sound(60), RATE)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"data") + 4
+    content[4:8] = content[at : at + 4] = b"\xff" * 4
+    path.write_bytes(content)
+    blocks = file_blocks(path, sample_rate_hz=RATE)
+    assert len(next(blocks))
+    os.truncate(path, 44)
+    with pytest.raises(AudioError, match=r"expected 60\.000 s of sound, found ") as caught:
+        joined(blocks)
+    assert caught.value.kind == "truncated"
 
 
 def test_a_truncated_file_gives_what_there_is_and_then_its_fault(tmp_path: Path) -> None:
@@ -250,6 +267,33 @@ def test_floats_that_are_none_are_refused() -> None:
     with pytest.raises(AudioError) as caught:
         list(raw_blocks(io.BytesIO(data), rate_hz=RATE, sample_rate_hz=RATE, encoding="f32le"))
     assert caught.value.kind == "not_finite"
+
+
+def test_live_sound_beyond_full_scale_is_clipped_before_it_is_resampled() -> None:
+    """A broken sample is a click, not a burst of the resampler's ringing or no number at all."""
+    frames = np.zeros(48_000, "<f4")
+    frames[20_000:20_002] = 3e38
+
+    def heard(frames: np.ndarray) -> Array:
+        stream = io.BytesIO(frames.tobytes())
+        return joined(raw_blocks(stream, rate_hz=48_000, sample_rate_hz=RATE, encoding="f32le"))
+
+    assert np.array_equal(heard(frames), heard(np.clip(frames, -1, 1)))
+
+
+def test_what_cannot_be_read_any_more_is_a_fault() -> None:
+    """Of the sound, as that of a device that goes away; what came before it is heard."""
+
+    class Device(io.BytesIO):
+        def read1(self, size: int | None = -1) -> bytes:
+            if data := super().read1(size):
+                return data
+            raise OSError(errno.EIO, "Input/output error")
+
+    stream = raw_blocks(Device(bytes(3200)), rate_hz=RATE, sample_rate_hz=RATE)
+    assert len(next(stream)) == 1600
+    with pytest.raises(AudioError, match="<stream>: cannot be read: Input/output error"):
+        next(stream)
 
 
 @pytest.mark.parametrize("size", [8, 100, 1 << 16])
