@@ -135,7 +135,7 @@ def to_mono(decoded: Decoded, *, sample_rate_hz: int) -> Samples:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """The bytes of a file, with the system's complaints as `AudioError`."""
+    """The bytes of a file; `AudioError` where the system complains or they are too many."""
     data = _bytes_unless_large(path)
     return _refuse_size(str(path)) if data is None else data
 

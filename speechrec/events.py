@@ -98,6 +98,7 @@ class EventFinder:
 
         Raises:
             AudioError: a sample is NaN or infinite.
+            BundleError: the network for streams is damaged, or gives no numbers.
             ValueError: they are not floats, or `finish` has been called.
         """
         if self._finished:

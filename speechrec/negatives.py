@@ -36,10 +36,12 @@ def find_negatives(
     Args:
         part: only those of speakers who belong to it: by the SHA-1 of the speaker a quarter is for
             validation, a quarter for testing, the rest for training.
-        speaker_pattern: regular expression whose group is the speaker, searched in a file's name.
+        speaker_pattern: regular expression whose group is the speaker, searched in a file's name;
+            without it the speaker is what is before ``_nohash_``, or the whole name.
 
     Raises:
         DatasetError: there is none.
+        ConfigError: the pattern is no regular expression, or has no group.
     """
     pattern = SpeakerPattern(speaker_pattern) if speaker_pattern else None
     files = [source] if source.is_file() else sound_files(source) if source.is_dir() else []

@@ -77,7 +77,8 @@ class Recognizer:
         """Read, check and set up a recogniser file.
 
         Raises:
-            BundleError: it is missing, damaged, altered, too new, or at odds with itself.
+            BundleError: it is missing, damaged, altered, too new, or at odds with itself. The
+                network for streams is not set up before a stream asks it.
         """
         path = Path(path)
         try:
@@ -153,7 +154,8 @@ class Recognizer:
         The masks are drawn from ``seed`` for each call, so a result does not depend on others.
 
         Raises:
-            SpeechrecError: the network has no dropout.
+            SpeechrecError: the network has no dropout, or ``passes`` is below 2; besides those of
+                `features`.
         """
         if passes < 2:
             raise SpeechrecError(f"expected at least 2 Monte-Carlo passes, got {passes}")

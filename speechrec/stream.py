@@ -125,6 +125,7 @@ class Detector:
 
         Raises:
             AudioError: a sample is NaN or infinite.
+            BundleError: the network for streams is damaged, or gives no numbers.
             ValueError: they are not floats, or `finish` has been called.
         """
         return self._decide.all_of(self._finder.push(samples))
