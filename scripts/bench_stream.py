@@ -30,7 +30,8 @@ def speech(corpus: Path, minutes: int) -> np.ndarray:
         clip = read_audio(paths[number % len(paths)], sample_rate_hz=RATE_HZ)[:RATE_HZ]
         start = number * 2 * RATE_HZ
         sound[start : start + len(clip)] += clip
-    return np.clip(sound, -1, 1)
+    clipped: np.ndarray = np.clip(sound, -1, 1)
+    return clipped
 
 
 def detector_seconds(bench: Bench, clock: Callable[[], float], block: int) -> float:

@@ -60,7 +60,7 @@ Overrides = dict[str, Any]
 
 def ladder() -> dict[str, Overrides]:
     """Each step on top of those before it; the last is the recipe but for its dropout."""
-    steps = {
+    steps: dict[str, Overrides] = {
         "plain network, word where it stands": {**PLAIN, **UNALIGNED},
         "+ word in the middle": {"features.align": "energy"},
         "+ level removed": LEVEL,

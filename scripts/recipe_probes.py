@@ -59,7 +59,8 @@ def _log_mel(wave: Array, rate: int, *, bands: int, window_ms: int, hop_ms: int)
         y=wave, sr=rate, n_fft=1024, win_length=window, hop_length=hop, n_mels=bands,
         fmin=FeatureConfig().low_hz, fmax=FeatureConfig().high_hz, center=False,
     )  # fmt: skip
-    return np.log(energies + FeatureConfig().log_offset)
+    logarithms: Array = np.log(energies + FeatureConfig().log_offset)
+    return logarithms
 
 
 def cosine(wave: Array, rate: int) -> Array:

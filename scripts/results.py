@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--configs", nargs="+", default=list(CONFIGS))
     arguments = parser.parse_args()
-    results = {}
+    results: dict[str, list[dict[str, float]]] = {}
     for config in arguments.configs:
         results[config] = []
         for number, seed in enumerate(arguments.seeds):
