@@ -99,7 +99,7 @@ def _key(training: FeatureSet, settings: AugmentConfig, noise: tuple[Stretch, ..
     """Changes whenever the copies could."""
     clips = hashlib.sha256()
     for clip in training.clips:
-        clips.update(repr((clip.path, clip.offset_s, clip.gain_db, clip.sha256)).encode())
+        clips.update(repr((recording(clip), clip.sha256)).encode())
     return sha256_json(
         {
             "features": training.config.hash,

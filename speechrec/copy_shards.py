@@ -169,5 +169,5 @@ def _second_around(
 def _seed(clip: Clip, copy: int) -> list[int]:
     """Follows from the recording's name, not from where its folder lies or what else is in it."""
     name = "/".join(Path(clip.path).parts[-2:])
-    digest = hashlib.sha256(f"{copy}/{name}@{clip.offset_s:g}".encode()).digest()
+    digest = hashlib.sha256(f"{copy}/{name}@{clip.offset_s:.9g}".encode()).digest()
     return [int(word) for word in np.frombuffer(digest, dtype=np.uint32)]

@@ -274,6 +274,29 @@ def test_other_settings_make_other_copies(
     np.testing.assert_array_equal(made(store), expected)
 
 
+@pytest.mark.parametrize(
+    "change", [{"label": UNKNOWN}, {"duration_s": 0.4, "whole": False}], ids=str
+)
+def test_copies_are_made_anew_where_a_clip_is_another(
+    store: Path, expected: npt.NDArray[np.float16], change: dict[str, Any]
+) -> None:
+    """By its label or where it ends, in the same recording."""
+    made(store)
+    training = load_features(store, "training")
+    clips = [
+        clip if clip.label == SILENCE else dataclasses.replace(clip, **change)
+        for clip in training.clips
+    ]
+    changed = dataclasses.replace(training, clips=clips)
+    settings = dataclasses.replace(SETTINGS, neighbour_share=1.0)
+    again = training_copies(store, changed, settings)
+    # What the first ones leave behind is not taken for these.
+    training_copies(store, training, settings)
+    np.testing.assert_array_equal(training_copies(store, changed, settings), again)
+    assert not np.array_equal(training_copies(store, training, settings), again)
+    np.testing.assert_array_equal(made(store), expected)
+
+
 def test_more_views_keep_the_copies_there_were(
     store: Path, expected: npt.NDArray[np.float16]
 ) -> None:
