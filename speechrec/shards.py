@@ -68,6 +68,8 @@ def make_shard(job: Job) -> int:
         lines.append(_row(job.index, row, clip, seconds, sha256))
         sounds.append("" if clip.label == SILENCE else _sound_digest(vector))
         row += 1
+    # Rows and their key must never stand beside vectors of other settings.
+    rows_path.unlink(missing_ok=True)
     with replacing(job.folder / store.shard_name(job.index)) as partial:
         np.save(partial, vectors[:row], allow_pickle=False)
     header = {"key": key, "clips": len(job.clips), "sounds": sounds}
@@ -160,6 +162,10 @@ def read_clip(
     if clip.label != SILENCE:
         check_usable(decoded, name=clip.path)
     wave = audio.to_mono(decoded, sample_rate_hz=rate)
+    if not len(wave):
+        raise AudioError(
+            "too_short", f"{clip.path}: expected sound, it is less than a sample at {rate} Hz"
+        )
     return (augment.gain(wave, clip.gain_db) if clip.gain_db else wave), sha256
 
 

@@ -1,12 +1,14 @@
 """Extraction: right vectors and rows, every bad file reported, the same however it is run."""
 
+import errno
 import hashlib
 import io
 import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,13 @@ import pytest
 import soundfile
 
 from speechrec import extract as extract_module
+from speechrec import shards
 from speechrec.audio import read_audio
 from speechrec.config import PARTS, SILENCE, UNKNOWN, DataConfig, FeatureConfig
 from speechrec.errors import AudioError, DatasetError
 from speechrec.extract import extract
 from speechrec.features import clip_features
+from speechrec.files import replacing
 from speechrec.placing import fit_clip
 from speechrec.recording import Clip
 from speechrec.shards import read_clip
@@ -368,6 +372,30 @@ def test_other_settings_use_nothing_of_the_stopped_run(
     assert contents(tmp_path / "store") == contents(tmp_path / "fresh")
 
 
+def test_a_shard_of_other_settings_is_none(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where those ended between its vectors and its rows."""
+    monkeypatch.setattr(extract_module, "SHARD_CLIPS", 5)
+    stopped(small, tmp_path / "store")
+    other = replace(CONFIG, features=replace(FEATURES, align="none"))
+
+    @contextmanager
+    def full(target: Path) -> Iterator[Path]:
+        if target.suffix == ".jsonl":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        with replacing(target) as partial:
+            yield partial
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shards, "replacing", full)
+        with pytest.raises(OSError, match="No space"):
+            extract(small, tmp_path / "store", other)
+    extract(small, tmp_path / "store", CONFIG)
+    extract(small, tmp_path / "fresh", CONFIG)
+    assert contents(tmp_path / "store") == contents(tmp_path / "fresh")
+
+
 @pytest.mark.parametrize("junk", ["", "[]\n", "{}\n", "junk\n", '{"key": 5, "clips": 1}\n'])
 def test_a_half_written_shard_is_made_anew(
     junk: str, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -548,6 +576,14 @@ def test_made_noise_is_read_like_a_clip() -> None:
     assert np.abs(wave).max() == pytest.approx(0.1, rel=1e-5)
     assert abs(np.corrcoef(wave, other)[0, 1]) < 0.5
     assert (wave.shape, sha256) == ((RATE,), "")
+
+
+def test_silence_without_a_sample_is_too_short(tmp_path: Path) -> None:
+    """One sample at a higher rate is none here, and no vector of numbers."""
+    soundfile.write(tmp_path / "x.wav", np.full(1, 0.1), 48_000)
+    with pytest.raises(AudioError, match="expected sound") as caught:
+        read_clip(Clip(str(tmp_path / "x.wav"), SILENCE, "hum", "", "training"), FEATURES)
+    assert caught.value.kind == "too_short"
 
 
 @pytest.mark.parametrize("kind", ["silent", "clipped"])
