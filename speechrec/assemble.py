@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from speechrec import bundle
 from speechrec.calibrate import Calibration, calibrate, fit_temperature
@@ -48,7 +49,7 @@ def write_recogniser(
         scored: those of ``part``, on which the file is evaluated; its figures are in it.
         taught_by: the runs of its teachers, which answer streams where ``config`` wants it.
     """
-    content = to_tflite(result.model, validation.x[:_PROBE_CLIPS], int8=config.export.int8)
+    content = to_tflite(result.model, _probe(validation), int8=config.export.int8)
     calibration = Calibration(temperature=1.0, threshold=0.0)
     if config.export.calibrate:
         calibration = _calibration(content, validation, config)
@@ -68,12 +69,17 @@ def _calibration(content: bytes, validation: FeatureSet, config: Config) -> Cali
     )  # fmt: skip
 
 
+def _probe(validation: FeatureSet) -> npt.NDArray[np.float32]:
+    """Some clips from all over the part, which is in the order of the words."""
+    return validation.x[:: -(-len(validation) // _PROBE_CLIPS)]
+
+
 def _stream_network(
     taught_by: Sequence[Path], validation: FeatureSet, config: Config
 ) -> tuple[bytes, dict[str, Any]]:
     """The teacher as streams ask it, and what the manifest says of it."""
     model = load_teacher(*taught_by)
-    content = to_tflite(model, validation.x[:_PROBE_CLIPS], int8=config.export.int8, delegated=True)
+    content = to_tflite(model, _probe(validation), int8=config.export.int8, delegated=True)
     network = Network(content, labels=len(validation.labels), delegated=True)
     posteriors = network.scores(validation.x)
     temperature = fit_temperature(posteriors, validation.y) if config.export.calibrate else 1.0

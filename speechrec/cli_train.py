@@ -106,6 +106,10 @@ def train(
     if only_teacher and teacher:
         raise ConfigError("expected --teacher or --only-teacher, got both")
     overrides = _overrides(set_)
+    if of_data := [name for name in overrides if name.startswith("data.")]:
+        raise ConfigError(
+            f"--set {of_data[0]}: the data are chosen by speechrec extract; extract again with it"
+        )
     _override(overrides, {"model.kind": model, "train.epochs": epochs, "train.seed": seed})
     recipe = config or locate.recipe(model or "dense")
     settings = load_config(recipe, overrides, features=store.load_info(features).config)

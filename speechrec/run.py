@@ -72,20 +72,22 @@ def make_run(
         "teacher.weight: 0 asks no teacher, but one is named; set it to 1",
     )
     run = _named(run)
-    training, validation = _learnt_from(features, config, options, workers)
+    info, training, validation = _learnt_from(features, config, options, workers)
+    # Not after training: by then the store may be another one.
+    part, scored = "validation", validation
+    if any(clip.part == "testing" for clip in store.stored_clips(features)):
+        part, scored = "testing", store.load_features(features, "testing")
     with _alone(run):
         result = _train(training, validation, run, config, options, teachers)
-        part, scored = "validation", validation
-        if any(clip.part == "testing" for clip in store.stored_clips(features)):
-            part, scored = "testing", store.load_features(features, "testing")
         recogniser = run / f"{run.name}{bundle.SUFFIX}"
         taught_by = (teachers or [run]) if config.teacher.weight else []
         figures = write_recogniser(
-            recogniser, result, config, info=store.load_info(features), validation=validation,
+            recogniser, result, config, info=info, validation=validation,
             scored=scored, part=part, taught_by=taught_by,
         )  # fmt: skip
         # Not before: a training that is refused must leave what is there of an earlier one.
-        write_text(run / "config.toml", tomli_w.dumps(dataclasses.asdict(config)))
+        settings = {**dataclasses.asdict(config), "data": info.summary["data"]}
+        write_text(run / "config.toml", tomli_w.dumps(settings))
         with replacing(run / "model.keras") as partial:
             result.model.save(partial)
         report.write_curves(run / "curves.png", result.history)
@@ -112,7 +114,7 @@ def make_teacher(
     """
     require(config.teacher.weight > 0, "teacher.weight: 0 trains no teacher; set it to 1")
     run = _named(run)
-    training, validation = _learnt_from(features, config, options, workers)
+    _, training, validation = _learnt_from(features, config, options, workers)
     with _alone(run):
         model = own_teacher(training, validation, run, config, options)
     answers = np.asarray(model.predict(validation.x, verbose=0)).argmax(axis=1)
@@ -155,10 +157,11 @@ def _alone(run: Path) -> Iterator[None]:
 
 def _learnt_from(
     features: Path, config: Config, options: TrainOptions, workers: int
-) -> tuple[store.FeatureSet, store.FeatureSet]:
-    """The training part, with altered copies if there are to be some, and the validation part."""
-    made_with = store.load_info(features).config
-    check_same_features(made_with, config.features, what=f"the feature store {features}")
+) -> tuple[store.StoreInfo, store.FeatureSet, store.FeatureSet]:
+    """What the store says, its training part, with altered copies if there are to be some, and its
+    validation part."""
+    info = store.load_info(features)
+    check_same_features(info.config, config.features, what=f"the feature store {features}")
     training = store.load_features(features, "training")
     validation = store.load_features(features, "validation")
     if config.augment.views > 1:
@@ -167,7 +170,7 @@ def _learnt_from(
             features, training, config.augment, workers=workers, progress=options.on_copies
         )
         training = dataclasses.replace(training, copies=copies)
-    return training, validation
+    return info, training, validation
 
 
 def _train(

@@ -534,6 +534,7 @@ def test_train_with_another_front_end(call: Call, feature_store: Path) -> None:
     ("arguments", "said"),
     [
         (["train", "--set", "train.epoch=3"], "unknown setting train.epoch"),
+        (["train", "--set", "data.words=['a']"], "chosen by speechrec extract"),
         (["train", "--set", "epochs"], "expected SECTION.NAME=VALUE"),
         (["train", "--set", "train.epochs=0"], "train.epochs: expected a positive number"),
         (["train", "--model", "transformer"], "model.kind"),

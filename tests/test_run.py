@@ -12,11 +12,14 @@ import keras
 import numpy as np
 import pytest
 
+from speechrec import assemble
+from speechrec import run as run_module
 from speechrec.bundle import read_bundle
-from speechrec.config import FeatureConfig
+from speechrec.config import DataConfig, FeatureConfig
 from speechrec.config_toml import load_config
 from speechrec.errors import ConfigError, DatasetError, SettingsMismatchError, TrainingError
 from speechrec.evaluate import evaluate
+from speechrec.export import to_tflite
 from speechrec.features import mel_filterbank
 from speechrec.recognizer import Recognizer
 from speechrec.recorder import TrainOptions
@@ -80,6 +83,52 @@ def test_everything_is_there(kind: str, request: pytest.FixtureRequest) -> None:
 def test_config_can_be_used_again(folder: Path, tiny_config: Config) -> None:
     """config.toml is the resolved configuration: reading it gives the one of the run."""
     assert load_config(folder / "config.toml") == tiny_config
+
+
+def test_config_says_which_data_it_learnt_from(
+    tmp_path: Path, feature_store: Path, tiny_config: Config
+) -> None:
+    """Those of the store, whatever the settings of training say."""
+    other = dataclasses.replace(tiny_config, data=DataConfig())
+    make_run(feature_store, tmp_path / "run", short(other))
+    assert load_config(tmp_path / "run" / "config.toml").data == tiny_config.data
+
+
+def test_a_store_has_no_say_any_more_once_training_has_begun(
+    tmp_path: Path, feature_store: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour later another one may be in its place, with other labels and other parts."""
+    store = Path(shutil.copytree(feature_store, tmp_path / "store"))
+    train = run_module._train
+
+    def meanwhile(*arguments: Any) -> Any:
+        shutil.rmtree(store)
+        return train(*arguments)
+
+    monkeypatch.setattr(run_module, "_train", meanwhile)
+    done = make_run(store, tmp_path / "run", short(tiny_config))
+    assert done.part == "testing"
+    assert done.report.clips == len(load_features(feature_store, "testing"))
+    assert read_bundle(done.recogniser).labels == load_info(feature_store).labels
+
+
+def test_the_exported_network_is_held_against_keras_on_every_word(
+    tmp_path: Path, feature_store: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store is in the order of its words, and few clips are enough."""
+    monkeypatch.setattr(assemble, "_PROBE_CLIPS", 20)
+    asked: list[bytes] = []
+
+    def exported(model: keras.Model, probe: np.ndarray, **options: Any) -> bytes:
+        asked.extend(row.tobytes() for row in probe)
+        return to_tflite(model, probe, **options)
+
+    monkeypatch.setattr(assemble, "to_tflite", exported)
+    make_run(feature_store, tmp_path / "run", short(tiny_config))
+    validation = load_features(feature_store, "validation")
+    labels = {row.tobytes(): label for row, label in zip(validation.x, validation.y, strict=True)}
+    assert len(asked) <= 20
+    assert {labels[row] for row in asked} == set(range(len(validation.labels)))
 
 
 def test_report_is_of_the_recogniser_file(
