@@ -169,10 +169,13 @@ def risk_coverage(
     """
     order = np.argsort(-confidence, kind="stable")
     wrong = np.cumsum(~right[order])
-    kept = np.unique(np.ceil(np.arange(1, _CURVE_POINTS + 1) / _CURVE_POINTS * len(order)))
+    wanted = np.ceil(np.arange(1, _CURVE_POINTS + 1) / _CURVE_POINTS * len(order)).astype(int)
+    # What is as sure as the last is let through with it.
+    sorted_down = -confidence[order]
+    kept = np.unique(np.searchsorted(sorted_down, sorted_down[wanted - 1], side="right"))
     return tuple(
         (float(confidence[order[n - 1]]), float(n / len(order)), float(wrong[n - 1] / n))
-        for n in kept.astype(int)[::-1]
+        for n in kept[::-1]
     )
 
 
@@ -184,7 +187,8 @@ def _decisions(
     threshold: float,
 ) -> Decisions:
     keyword = np.array([is_keyword(label) for label in labels])
-    accepted = keyword[answers] & (confidence >= threshold)
+    # As `keyword_score.passes` has it.
+    accepted = keyword[answers] & (confidence >= threshold) & (threshold < 1)
 
     def share(of: npt.NDArray[np.bool_], clips: npt.NDArray[np.bool_]) -> float | None:
         return float(of[clips].mean()) if clips.any() else None

@@ -14,7 +14,7 @@ from speechrec.calibrate import scaled
 from speechrec.config import is_keyword
 from speechrec.errors import AudioError, BundleError, SpeechrecError
 from speechrec.features import Array, FrontEnd
-from speechrec.keyword_score import LEAST_THRESHOLD
+from speechrec.keyword_score import LEAST_THRESHOLD, passes
 from speechrec.limits import checked_samples
 from speechrec.network import Network
 from speechrec.placing import fit_clip
@@ -145,7 +145,7 @@ class Recognizer:
         _require_numbers(posteriors)
         scores = self._by_label(posteriors)
         label, confidence = next(iter(scores.items()))
-        accepted = is_keyword(label) and confidence >= self.threshold
+        accepted = is_keyword(label) and passes(confidence, self.threshold)
         return Prediction(label, confidence, scores, accepted)
 
     def uncertainty(self, wave: Array, *, passes: int, seed: int) -> Uncertainty:

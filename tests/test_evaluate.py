@@ -20,6 +20,7 @@ from speechrec.evaluate import (
     evaluate,
     expected_calibration_error,
     reliability_bins,
+    risk_coverage,
 )
 from speechrec.recognizer import Recognizer
 from speechrec.run import RunResult
@@ -162,6 +163,19 @@ def test_bins_are_equal(confidence: float, bin_: int) -> None:
     middle = (bin_ + 0.5) / 15
     bins = reliability_bins(np.array([confidence, middle]), np.array([True, False]))
     assert bins == ((pytest.approx((confidence + middle) / 2), 0.5, 2),)
+
+
+def test_clips_of_one_confidence_are_let_through_together() -> None:
+    """A threshold cannot tell them apart, whatever their order."""
+    curve = risk_coverage(np.array([1.0, 0.5, 1.0, 1.0]), np.array([True, False, False, True]))
+    assert curve == ((0.5, 1.0, 0.5), (1.0, 0.75, pytest.approx(1 / 3)))
+
+
+def test_a_threshold_of_one_accepts_nothing() -> None:
+    """The figures say what the recogniser does."""
+    report = evaluate(answering([YES, NO], [1.0, 0.9]), feature_set([YES, YES]), threshold=1.0)
+    assert report.decisions.keywords_accepted == 0
+    assert report.decisions.accepted_wrong is None
 
 
 def test_calibration_error_is_weighted_by_clips() -> None:
