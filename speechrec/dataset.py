@@ -12,7 +12,7 @@ from pathlib import Path
 from speechrec.config import PARTS, SILENCE, UNKNOWN, DataConfig, Part, is_keyword
 from speechrec.errors import DatasetError
 from speechrec.recording import Clip, Fault, Recording, Stretch
-from speechrec.recordings import SPEECH_COMMANDS_WORDS, Corpus
+from speechrec.recordings import SPEECH_COMMANDS_WORDS, Corpus, composed
 from speechrec.silence import Silence, find_noise
 from speechrec.splits import Splitter, group_of, percentile
 
@@ -173,13 +173,14 @@ def _choose_words(corpus: Corpus, survey: _Survey, config: DataConfig) -> tuple[
             f"none{_hint(survey)}"
         )
     if config.words:
-        absent = [word for word in config.words if word not in found]
+        words = tuple(map(composed, config.words))
+        absent = [word for word in words if word not in found]
         if absent:
             raise DatasetError(
                 f"{corpus.source}: no recordings of {', '.join(absent)}; "
                 f"found {', '.join(sorted(found))}"
             )
-        return config.words
+        return tuple(dict.fromkeys(words))
     standard = tuple(word for word in SPEECH_COMMANDS_WORDS if word in found)
     return standard if corpus.is_speech_commands and standard else tuple(sorted(found))
 
@@ -226,5 +227,5 @@ def _is_drawn(item: Recording, share: float) -> bool:
         return True
     key = "unknown/" + "/".join(Path(item.path).parts[-2:])
     # Segments of one recording are drawn one by one.
-    key += f"@{item.offset_s:g}" if item.offset_s else ""
+    key += f"@{item.offset_s:.9g}" if item.offset_s else ""
     return percentile(key) < share * 100

@@ -35,9 +35,9 @@ def has_sound_beside(path: Path) -> bool:
     return any(each.stem == path.stem and is_sound(each) for each in path.parent.iterdir())
 
 
-def is_sound(path: Path) -> bool:
+def is_sound(path: str | Path) -> bool:
     """Whether the ending is that of a sound file."""
-    return path.suffix.lower() in _SOUND_SUFFIXES
+    return os.path.splitext(path)[1].lower() in _SOUND_SUFFIXES
 
 
 def scan(folder: str) -> list[os.DirEntry[str]]:

@@ -88,6 +88,9 @@ class Corpus:
         yield from map(_composed, self._own())
         part: Part | None = "training" if self.is_speech_commands else None
         for path in self._unknown:
+            if not is_utf8(str(path)):
+                yield _misnamed(str(path))
+                continue
             speaker = path.name.split("_nohash_")[0] if "_nohash_" in path.name else ""
             yield _composed(Recording(str(path), UNKNOWN, speaker, part, added=True))
         for item in self._also or ():
@@ -113,7 +116,7 @@ class Corpus:
                 yield from self._word(entry)
             elif self._pattern is not None and self._pattern.finds_word:
                 yield self._recording(entry.path, entry.name, None)
-            elif is_sound(Path(entry.path)):
+            elif is_sound(entry.path):
                 path = printable(entry.path)
                 message = (
                     f"{path}: expected to lie in a folder named after its word (or a speaker "
@@ -123,21 +126,19 @@ class Corpus:
 
     def _word(self, folder: os.DirEntry[str]) -> Iterator[Recording | Fault]:
         """What lies in a word's folder; one without any sound, of notes say, is no word's."""
-        paths = list(files_below(folder.path))
-        is_word = any(is_sound(Path(path)) for path in paths)
-        for path in paths:
-            if is_word:
+        for path in files_below(folder.path):
+            if is_sound(path):
                 yield self._recording(path, folder.name + path[len(folder.path) :], folder.name)
             else:
+                # Nobody speaks in it, whose voice would have to be in one part.
                 name = printable(path)
-                message = f"{name}: expected a sound file, or one beside it, to make this a word"
+                message = f"{name}: expected a sound file; if it is one, give it its usual ending"
                 yield Fault(name, "not_audio", message)
 
     def _recording(self, path: str, relative: str, word: str | None) -> Recording | Fault:
         if not is_utf8(path):
-            path = printable(path)
-            return Fault(path, "unreadable", f"{path}: expected a name in UTF-8; rename it")
-        relative = _nfc(relative if os.sep == "/" else relative.replace(os.sep, "/"))
+            return _misnamed(path)
+        relative = composed(relative if os.sep == "/" else relative.replace(os.sep, "/"))
         name = relative.rpartition("/")[2]
         speaker = ""
         if self._pattern is not None:
@@ -164,14 +165,20 @@ class Corpus:
         return Fault(path, "no_speaker", message)
 
 
+def _misnamed(path: str) -> Fault:
+    path = printable(path)
+    return Fault(path, "unreadable", f"{path}: expected a name in UTF-8; rename it")
+
+
 def _composed(item: Recording | Fault) -> Recording | Fault:
     """Accents as one character with their letter: some systems write names the other way."""
     if isinstance(item, Fault) or (item.word.isascii() and item.speaker.isascii()):
         return item
-    return item._replace(word=_nfc(item.word), speaker=_nfc(item.speaker))
+    return item._replace(word=composed(item.word), speaker=composed(item.speaker))
 
 
-def _nfc(text: str) -> str:
+def composed(text: str) -> str:
+    """A name with accents as one character with their letter."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
@@ -192,7 +199,7 @@ def _read_lists(folder: Path) -> dict[str, Part]:
         except (OSError, UnicodeDecodeError) as error:
             raise DatasetError(f"{folder / name}: cannot be read: {error}") from error
         for line in filter(None, map(str.strip, lines)):
-            line = _nfc(line.replace("\\", "/").removeprefix("./"))
+            line = composed(line.replace("\\", "/").removeprefix("./"))
             if listed.setdefault(line, part) != part:
                 raise DatasetError(f"{folder / name}: {line} is in both lists; keep it in one")
     return listed

@@ -17,7 +17,7 @@ def group_of(item: Recording, config: DataConfig) -> str:
     name = "/".join(Path(item.path).parts[-2:])
     if config.split_by == "speaker":
         return item.speaker or name
-    return f"{item.word}/{name}@{item.offset_s:g}"
+    return f"{item.word}/{name}@{item.offset_s:.9g}"
 
 
 def percentile(key: str) -> float:

@@ -78,6 +78,9 @@ def synthesise(
     check_request(folder, words, others)
     engines = installed_engines()
     speakers = cast(engines, voices, held_out=held_out)
+    # Written otherwise, it still is the keyword.
+    keywords = {word.casefold() for word in words}
+    others = tuple(word for word in others if word.casefold() not in keywords)
     spoken = tuple(dict.fromkeys((*words, *others)))
     takes = [(word, take) for word in spoken for take in range(_takes(word, words))]
     said = phrases_of(speakers, phrases)

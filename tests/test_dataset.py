@@ -197,6 +197,14 @@ def test_segments_of_a_recording_are_not_kept_apart(tmp_path: Path) -> None:
         plan_dataset(manifest(tmp_path, one), NO_SILENCE)
 
 
+def test_words_are_found_however_their_accents_are_written(tmp_path: Path) -> None:
+    """As a terminal or a folder from a Mac gives them."""
+    speakers = [f"s{n}" for n in range(40)]
+    source = manifest(tmp_path, rows("caf\u00e9 th\u00e9", speakers))
+    config = DataConfig(silence_percent=0, words=("cafe\u0301",))
+    assert plan_dataset(source, config).labels == ("caf\u00e9", UNKNOWN)
+
+
 def test_a_corpus_without_other_words_is_told(tmp_path: Path) -> None:
     """Then everything that is said will be taken for a command."""
     speakers = [f"s{n}" for n in range(40)]

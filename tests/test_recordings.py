@@ -145,6 +145,10 @@ def test_names_that_are_no_utf8_are_reported(tmp_path: Path) -> None:
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).touch()
     found = faults(Corpus(tmp_path))
     assert sorted(fault.kind for fault in found) == ["no_label", "unreadable"]
+    mined = touch(tmp_path / "mined", "1.wav")
+    Path(os.fsdecode(os.fsencode(mined) + b"/gr\xfcn.wav")).touch()
+    found += faults(Corpus(tmp_path / "yes", unknown=mined, speaker_pattern="(?P<word>.)"))
+    assert len(found) == 4
     for fault in found:
         assert r"gr\xfcn.wav" in fault.path
         (fault.path + fault.message).encode()
@@ -445,11 +449,14 @@ def test_a_pattern_finds_speakers_of_a_manifest_that_names_none(tmp_path: Path) 
 
 
 def test_a_folder_without_sound_is_no_word(tmp_path: Path) -> None:
-    """Notes beside the words are told as faults; a stray file beside sounds is one when read."""
+    """Notes beside the words are told as faults, and so is a stray file beside sounds.
+
+    Nobody speaks in it, so it has no say in how parts are made.
+    """
     touch(tmp_path, "yes/a.wav", "yes/list.txt", "notes/readme.txt", "notes/old/todo.md")
     items = list(Corpus(tmp_path))
     faults = [item for item in items if isinstance(item, Fault)]
-    assert [Path(fault.path).name for fault in faults] == ["todo.md", "readme.txt"]
+    assert [Path(fault.path).name for fault in faults] == ["todo.md", "readme.txt", "list.txt"]
     assert {fault.kind for fault in faults} == {"not_audio"}
     assert {item.word for item in items if isinstance(item, Recording)} == {"yes"}
 

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
+from speechrec.config import UNKNOWN
 from speechrec.errors import DatasetError, UnspeakableError
 from speechrec.recording import Recording
 from speechrec.recordings import Corpus
@@ -95,6 +96,13 @@ def test_a_word_that_is_named_twice_is_one(tmp_path: Path) -> None:
     """It is said as often as any other and counted once."""
     made = synthesise(tmp_path / "x", ("yes", "yes"), ("yes",), voices=3, seed=0)
     assert (made.words, made.clips) == (1, len(list((tmp_path / "x").rglob("*.wav")))) == (1, 9)
+
+
+def test_a_keyword_is_no_other_word_however_it_is_written(tmp_path: Path) -> None:
+    """Or else the same sound would be taught as both."""
+    made = synthesise(tmp_path / "x", ("Yes",), ("yes", "go"), voices=3, seed=0)
+    assert made.words == 2
+    assert not list((tmp_path / "x" / UNKNOWN).glob("*_yes.wav"))
 
 
 def test_nothing_is_written_over(spoken: Path) -> None:
