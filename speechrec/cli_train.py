@@ -106,10 +106,7 @@ def train(
     if only_teacher and teacher:
         raise ConfigError("expected --teacher or --only-teacher, got both")
     overrides = _overrides(set_)
-    if of_data := [name for name in overrides if name.startswith("data.")]:
-        raise ConfigError(
-            f"--set {of_data[0]}: the data are chosen by speechrec extract; extract again with it"
-        )
+    _refuse_data(overrides)
     _override(overrides, {"model.kind": model, "train.epochs": epochs, "train.seed": seed})
     recipe = config or locate.recipe(model or "dense")
     settings = load_config(recipe, overrides, features=store.load_info(features).config)
@@ -134,6 +131,14 @@ def train(
             )
             text = console.train_text(done)
     show(text)
+
+
+def _refuse_data(overrides: dict[str, Any]) -> None:
+    """Settings that the store has decided already."""
+    if of_data := [name for name in overrides if name.startswith("data.")]:
+        raise ConfigError(
+            f"--set {of_data[0]}: the data are chosen by speechrec extract; extract again with it"
+        )
 
 
 def _override(overrides: dict[str, Any], options: dict[str, Any]) -> None:
