@@ -16,7 +16,7 @@ from speechrec.features import Array
 from speechrec.files import replacing, write_text
 from speechrec.noise_pool import NoisePool, said, spoken
 from speechrec.placing import excess_energy, fit_clip, off_centre
-from speechrec.recording import Clip, Stretch
+from speechrec.recording import Clip, Stretch, segment_name
 from speechrec.shards import front_end_of, read_clip
 from speechrec.train_config import AugmentConfig
 
@@ -168,6 +168,6 @@ def _second_around(
 
 def _seed(clip: Clip, copy: int) -> list[int]:
     """Follows from the recording's name, not from where its folder lies or what else is in it."""
-    name = "/".join(Path(clip.path).parts[-2:])
-    digest = hashlib.sha256(f"{copy}/{name}@{clip.offset_s:.9g}".encode()).digest()
+    name = segment_name(clip.path, clip.offset_s)
+    digest = hashlib.sha256(f"{copy}/{name}".encode()).digest()
     return [int(word) for word in np.frombuffer(digest, dtype=np.uint32)]

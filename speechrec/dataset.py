@@ -11,8 +11,8 @@ from pathlib import Path
 
 from speechrec.config import PARTS, SILENCE, UNKNOWN, DataConfig, Part, is_keyword
 from speechrec.errors import DatasetError
-from speechrec.recording import Clip, Fault, Recording, Stretch
-from speechrec.recordings import SPEECH_COMMANDS_WORDS, Corpus, composed
+from speechrec.recording import Clip, Fault, Recording, Stretch, composed, segment_name
+from speechrec.recordings import SPEECH_COMMANDS_WORDS, Corpus
 from speechrec.silence import Silence, find_noise
 from speechrec.splits import Splitter, group_of, percentile
 
@@ -225,7 +225,6 @@ def _is_drawn(item: Recording, share: float) -> bool:
     """Draw unknown words by the hash of their name, so that adding files keeps the others."""
     if share >= 1 or item.added:
         return True
-    key = "unknown/" + "/".join(Path(item.path).parts[-2:])
     # Segments of one recording are drawn one by one.
-    key += f"@{item.offset_s:.9g}" if item.offset_s else ""
-    return percentile(key) < share * 100
+    key = segment_name(item.path, item.offset_s).removesuffix("@0")
+    return percentile(f"unknown/{key}") < share * 100

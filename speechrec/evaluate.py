@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from speechrec.config import SILENCE, UNKNOWN, is_keyword
 from speechrec.errors import DatasetError, MissingExtraError
+from speechrec.keyword_score import passes
 from speechrec.store import FeatureSet
 
 Scorer = Callable[[npt.NDArray[np.float32]], Any]
@@ -187,8 +188,8 @@ def _decisions(
     threshold: float,
 ) -> Decisions:
     keyword = np.array([is_keyword(label) for label in labels])
-    # As `keyword_score.passes` has it.
-    accepted = keyword[answers] & (confidence >= threshold) & (threshold < 1)
+    sure = np.array([passes(float(value), threshold) for value in confidence], dtype=bool)
+    accepted = keyword[answers] & sure
 
     def share(of: npt.NDArray[np.bool_], clips: npt.NDArray[np.bool_]) -> float | None:
         return float(of[clips].mean()) if clips.any() else None

@@ -5,7 +5,6 @@ Exporting Labels"), and NIST's CTM (.ctm, of sclite).
 """
 
 import os
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -16,7 +15,7 @@ from speechrec.errors import ConfigError
 from speechrec.files import write_text
 from speechrec.labels import label_track, labels_beside
 from speechrec.listing import has_sound_beside
-from speechrec.recording import one_line, printable
+from speechrec.recording import composed, one_line, printable
 from speechrec.stream import Detection
 from speechrec.transcribe import Heard
 
@@ -61,7 +60,7 @@ class Writer:
         stem = _stem(heard)
         name = stem + _SUFFIXES[self._form] if self._out else _ctm_name(stem)
         # Some disks take names that differ in case, or in how an accent is written, for the same.
-        key = unicodedata.normalize("NFC", name).casefold() if self._out else name
+        key = composed(name).casefold() if self._out else name
         if key in self._taken:
             what, cure = f"{name} was written for {self._taken[key]}", "name them one at a time"
             if self._out is not None:

@@ -1,7 +1,9 @@
 """One labelled recording, the clip that is made of it, or why there is none."""
 
 import os
+import unicodedata
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from speechrec.config import Part
@@ -73,6 +75,21 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def composed(text: str) -> str:
+    """A name with accents as one character with their letter; some systems write them as two."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def recording_name(path: str) -> str:
+    """What a recording is called wherever its corpus lies: its file and the folder of that."""
+    return "/".join(Path(path).parts[-2:])
+
+
+def segment_name(path: str, offset_s: float) -> str:
+    """A segment's `recording_name` with its begin; to the microsecond, hours into a recording."""
+    return f"{recording_name(path)}@{offset_s:.10g}"
 
 
 def one_line(text: str) -> str:

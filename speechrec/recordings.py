@@ -4,7 +4,6 @@ Listings are generators in a fixed order, so that a corpus of any size costs no 
 """
 
 import os
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from speechrec import manifest
 from speechrec.config import UNKNOWN, Part
 from speechrec.errors import DatasetError
 from speechrec.listing import files_below, is_folder, is_sound, scan, sound_files
-from speechrec.recording import Fault, Recording, is_utf8, printable
+from speechrec.recording import Fault, Recording, composed, is_utf8, printable
 from speechrec.speaker_pattern import SpeakerPattern
 
 NOISE_FOLDER = "_background_noise_"
@@ -175,11 +174,6 @@ def _composed(item: Recording | Fault) -> Recording | Fault:
     if isinstance(item, Fault) or (item.word.isascii() and item.speaker.isascii()):
         return item
     return item._replace(word=composed(item.word), speaker=composed(item.speaker))
-
-
-def composed(text: str) -> str:
-    """A name with accents as one character with their letter."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _sound_files_of(folder: Path) -> list[Path]:

@@ -3,10 +3,9 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 
 from speechrec.config import DataConfig, Part
-from speechrec.recording import Recording
+from speechrec.recording import Recording, recording_name, segment_name
 
 
 def group_of(item: Recording, config: DataConfig) -> str:
@@ -14,10 +13,9 @@ def group_of(item: Recording, config: DataConfig) -> str:
 
     All segments of a recording without a speaker stay together too, unless clips are to be split.
     """
-    name = "/".join(Path(item.path).parts[-2:])
     if config.split_by == "speaker":
-        return item.speaker or name
-    return f"{item.word}/{name}@{item.offset_s:.9g}"
+        return item.speaker or recording_name(item.path)
+    return f"{item.word}/{segment_name(item.path, item.offset_s)}"
 
 
 def percentile(key: str) -> float:

@@ -348,7 +348,7 @@ def test_a_streamed_header_is_accepted(riff_size: int, data_size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [0x80010000, 0xC0000000])
-def test_two_to_four_gigabytes_are_a_length(size: int, tmp_path: Path) -> None:
+def test_two_to_four_gigabytes_are_a_length(size: int) -> None:
     """Such a header is believed: what is behind the sound is none, and what was cut is told."""
     data = riff(fmt(), chunk(b"data", b"", size=size))
     with pytest.raises(AudioError, match=f"expected {size} bytes of sound, found 0"):
@@ -642,6 +642,23 @@ def test_info_of_a_streamed_wav(tmp_path: Path) -> None:
     path = tmp_path / "piped.wav"
     path.write_bytes(riff(fmt(), chunk(b"data", PCM.tobytes(), size=0), size=0))
     assert read_info(path).duration_s == len(PCM) / 16_000
+
+
+@pytest.mark.parametrize("what", ["mmap.mmap", "_Mended"])
+def test_a_file_that_cannot_be_opened_as_it_is_needed_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Of the file, and not the end of all: looked at as a whole, or as if it had its length."""
+    path = tmp_path / "piped.wav"
+    path.write_bytes(riff(fmt(), chunk(b"data", PCM.tobytes(), size=0), size=0))
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(f"speechrec.mended.{what}", full)
+    with pytest.raises(AudioError, match=r"piped\.wav: cannot be read: Cannot allocate") as caught:
+        read_info(path)
+    assert caught.value.kind == "unreadable"
 
 
 def test_info_of_a_sound_without_a_length_is_a_fault(tmp_path: Path) -> None:

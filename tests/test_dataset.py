@@ -22,7 +22,7 @@ from speechrec.errors import DatasetError
 from speechrec.recording import Clip, Recording
 from speechrec.recordings import SPEECH_COMMANDS_WORDS
 from speechrec.silence import NOISE_COLOURS
-from speechrec.splits import Splitter
+from speechrec.splits import Splitter, group_of
 
 RATE = 16_000
 NO_SILENCE = DataConfig(silence_percent=0)
@@ -195,6 +195,14 @@ def test_segments_of_a_recording_are_not_kept_apart(tmp_path: Path) -> None:
     one = [json.loads(line) | {"path": "long.wav"} for line in source.read_text().splitlines()]
     with pytest.raises(DatasetError, match=r"several speakers, found only .*long\.wav"):
         plan_dataset(manifest(tmp_path, one), NO_SILENCE)
+
+
+def test_segments_far_into_a_recording_are_told_apart() -> None:
+    """A hundredth of a second is another segment, hours from the beginning too."""
+    config = DataConfig(split_by="clip")
+    groups = {group_of(Recording("a/b.wav", "on", offset_s=s), config) for s in (12345.6, 12345.61)}
+    assert len(groups) == 2
+    assert group_of(Recording("x/a/b.wav", "on", offset_s=1.5), config) == "on/a/b.wav@1.5"
 
 
 def test_words_are_found_however_their_accents_are_written(tmp_path: Path) -> None:
